@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_ICMP_H
+#define FERRY_ICMP_H
+/*
+ * ICMP and TCP answers that Ferry makes itself towards a VM or back into the VPC, and changes to addresses
+ * inside ICMP errors. Functions make new frames from a received one; the caller applies the rate limit.
+ */
+#include "dataplane/pkt.h"
+
+enum icmp_answer {
+	ICMP_ANSWER_TOO_BIG, /* 3/4 with next-hop MTU (RFC 1191), or ICMPv6 type 2 (RFC 8201) */
+	ICMP_ANSWER_TTL, /* 11/0, ICMPv6 3/0 */
+	ICMP_ANSWER_PROHIBITED, /* 3/13, ICMPv6 1/1 */
+	ICMP_ANSWER_HOST_UNREACH, /* 3/1, ICMPv6 1/0 */
+};
+
+/*
+ * The error about `p` (RFC 1812 4.3.2: never about errors, later fragments, multicast), addressed back to
+ * its sender; `source` is the IP it comes from (the virtual gateway), MACs are p's swapped with
+ * `source_mac`. NULL when none may be sent or the pool is empty.
+ */
+struct rte_mbuf *icmp_error(const struct pkt *p, enum icmp_answer what, uint16_t mtu,
+	const struct in6_addr *source, const struct rte_ether_addr *source_mac,
+	struct rte_mempool *pool);
+
+/* A RST that answers `p` as its receiver would (RFC 9293 3.10.7.1; padding does not count). */
+struct rte_mbuf *icmp_tcp_reset(const struct pkt *p, struct rte_mempool *pool);
+
+/* Token bucket: at most `per_second` answers, burst as many as a tenth. Any worker. */
+struct icmp_limit {
+	_Atomic uint64_t state;
+	uint32_t per_second;
+};
+bool icmp_limit_allow(struct icmp_limit *limit, uint64_t now_ns);
+
+#endif

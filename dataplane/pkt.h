@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_PKT_H
+#define FERRY_PKT_H
+/*
+ * One packet on its way through the stages: what parse found and what the later stages decided. It lives
+ * in the worker's burst (hot in L1), never in the mbuf, and is valid for one burst only. Offsets count
+ * from the start of the mbuf's data and are those of the VM's frame (inner, after decap).
+ * Each stage takes a burst and leaves every packet either kept (drop == DROP_NONE) or dropped with a
+ * reason; the worker sweeps the dropped ones out between the stages.
+ */
+#include <stdint.h>
+
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/drop.h"
+#include "dataplane/session_key.h"
+
+#define PKT_BURST 32 /* packets a worker takes at once */
+
+struct session;
+struct vport;
+struct location;
+
+enum pkt_dir {
+	PKT_EGRESS = 0, /* from the vport */
+	PKT_INGRESS = 1, /* to the vport */
+};
+
+enum pkt_flag {
+	PKT_IPV6 = 1 << 0,
+	PKT_FRAGMENT = 1 << 1, /* any fragment */
+	PKT_LATER_FRAGMENT = 1 << 2, /* not the first: no L4 header */
+	PKT_ICMP_ERROR = 1 << 3, /* key is that of the quoted packet */
+	PKT_ICMP_QUERY = 1 << 4, /* echo request (not reply) */
+	PKT_MULTICAST = 1 << 5, /* Ethernet group bit set */
+	PKT_TO_GATEWAY = 1 << 6, /* destination MAC is the VPC's virtual gateway */
+	PKT_NOT_IP = 1 << 7, /* ARP, RARP, others: no key */
+	PKT_FROM_UPLINK = 1 << 8, /* came through the tunnel */
+	PKT_RELAYED = 1 << 9, /* from the source of a move of this vport */
+	PKT_HELD = 1 << 10, /* comes out of a hold buffer */
+	PKT_NEW = 1 << 11, /* its session was made by this packet */
+};
+
+struct pkt {
+	struct rte_mbuf *mbuf;
+	struct session *session; /* session, admit */
+	struct vport *vport; /* whose session it is; from the port, the session or the location */
+	struct session_key key; /* parse, for the direction at hand */
+	uint32_t hash;
+	uint16_t flags; /* enum pkt_flag */
+	uint8_t dir; /* enum pkt_dir */
+	uint8_t drop; /* enum drop_reason */
+	uint16_t l3_off;
+	uint16_t l4_off;
+	uint16_t payload_len; /* of L4, from the IP length: Ethernet padding does not count */
+	uint8_t proto; /* IP protocol after extension headers */
+	uint8_t tcp_flags; /* TCP only */
+} __rte_cache_aligned;
+
+static inline void *pkt_at(const struct pkt *p, uint16_t off)
+{
+	return rte_pktmbuf_mtod_offset(p->mbuf, void *, off);
+}
+
+static inline void *pkt_l3(const struct pkt *p)
+{
+	return pkt_at(p, p->l3_off);
+}
+
+static inline void *pkt_l4(const struct pkt *p)
+{
+	return pkt_at(p, p->l4_off);
+}
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_SESSION_H
+#define FERRY_SESSION_H
+/*
+ * A session: one connection of one vport, both directions. Three cache lines for IPv4 (the addresses are
+ * the key); line 0 is read for each packet, line 1 is written by it, line 2 is for admission, NAT and the
+ * mover. IPv6 uses the union in line 2 for its addresses and an extension for a second key.
+ *
+ * Life: made by session_open() (the one constructor, for a packet or a record) in a slab of its vport,
+ * entered in the table under one or two keys; killed by session_kill() (state gets the DEAD bit, keys
+ * leave the table, the plugins hear of it); its memory is reused one grace period later.
+ *
+ * Who writes what: `state` by compare-and-swap on transitions only, any worker; a half by the worker that
+ * forwards that direction (two workers may race on one direction when a flow changes queues: the values
+ * are monotone, plain stores, and a torn mix heals with the next packet); all else by the constructor
+ * before the session is visible, or under the slab's lock.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+
+#include "dataplane/pkt.h"
+#include "dataplane/session_key.h"
+#include "dataplane/session_state.h"
+
+#define SESSION_SCALE_UNKNOWN 0xff /* no SYN seen: the tracker assumes 14 (RFC 7323 2.3) */
+#define SESSION_TIME_WRAP_MS (1u << 31)
+
+struct location;
+struct vport;
+struct session_ext;
+
+/*
+ * One direction, named by its sender. seq_* as in "Real Stateful TCP Packet Filtering" (van Rooij).
+ * SCTP keeps the verification tag that this side must send in seq_end.
+ */
+struct session_half {
+	uint64_t packets;
+	uint64_t bytes; /* of IP, header included */
+	uint32_t seq_end; /* highest sequence number + length sent by this side */
+	uint32_t seq_limit; /* highest sequence number this side may send: other's ack + window */
+	uint32_t window_max; /* largest window this side has advertised, scaled, at least 1 */
+	uint8_t scale; /* window scale of this side's advertisements, 0-14 or UNKNOWN */
+	uint8_t flags; /* enum session_half_flag */
+	uint16_t spare;
+};
+
+enum session_half_flag {
+	SESSION_HALF_SEEN = 1 << 0, /* this side has sent: seq_* are valid */
+	SESSION_HALF_SACK_OK = 1 << 1, /* offered SACK in its SYN */
+	SESSION_HALF_SCALE_OK = 1 << 2, /* offered a scale in its SYN */
+	SESSION_HALF_FIN = 1 << 3, /* sent FIN at seq_end - 1 */
+	SESSION_HALF_LIBERAL =
+		1 << 4, /* windows unknown until this side is heard: no window check */
+	SESSION_HALF_SYN_DATA = 1 << 5, /* SYN carried data (RFC 7413): its ack may leave it out */
+	SESSION_HALF_RST = 1 << 6, /* in-window but inexact RST seen: 10 s watch (RFC 5961) */
+};
+
+/* The state word: changed by compare-and-swap only. */
+#define SESSION_STATE_MASK 0xffULL
+#define SESSION_DEAD (1ULL << 8) /* out of the table; memory waits for grace */
+#define SESSION_ASSURED (1ULL << 9) /* answered: not evicted for half-open ones */
+#define SESSION_FIRST_INGRESS (1ULL << 10) /* opened by the remote side */
+#define SESSION_LIBERAL (1ULL << 11) /* no window checks for this session */
+#define SESSION_PICKUP (1ULL << 12) /* opened mid-stream */
+#define SESSION_IMPORTED (1ULL << 13) /* came with a move */
+#define SESSION_CLOSED_BY_SHIFT 14 /* 2 bits: which sides have sent FIN (1 << enum pkt_dir) */
+
+/* What act does to each packet of the session, chosen by plugins at admission. */
+enum session_action {
+	SESSION_ACT_TRANSLATE =
+		1 << 0, /* rewrite between key (vport side) and key2 (network side) */
+	SESSION_ACT_DSCP = 1 << 1,
+	SESSION_ACT_METER = 1 << 2,
+	SESSION_ACT_MIRROR = 1 << 3,
+	SESSION_ACT_ROUTED = 1 << 4, /* egress through the virtual gateway: MACs and TTL change */
+	SESSION_ACT_REPORT = 1 << 5, /* a plugin wants to hear of state changes */
+};
+
+struct session_actions {
+	uint8_t set; /* enum session_action */
+	uint8_t dscp; /* 0-63 */
+	uint8_t meter[2]; /* by enum pkt_dir: index in vport->meter[], 0xff = none */
+	uint16_t mirror; /* vport id that gets copies */
+	uint16_t spare;
+};
+
+struct session {
+	/* line 0: read per packet */
+	struct session_key key;
+	_Atomic uint64_t state;
+	struct vport *vport;
+	struct location *location; /* of the remote side; NULL: relocate on next egress packet */
+	struct session_actions action;
+	uint32_t last_ms; /* vport clock of the last packet; stored only when it changes */
+	uint32_t policy_gen; /* vport->policy_gen this session was last judged under */
+	uint32_t round; /* journal round of the last change */
+	uint8_t is_ipv6;
+	uint8_t has_key2;
+	uint16_t slot; /* index in its slab chunk */
+	/* line 1: written per packet */
+	struct session_half half[2] __rte_cache_aligned; /* by enum pkt_dir */
+	/* line 2 */
+	union {
+		struct session_key key2; /* IPv4: network side of a translated session */
+		struct session_addresses6 a6;
+	};
+	uint64_t birth_id; /* serial of its vport's life */
+	uint32_t version; /* of the last record made or taken */
+	uint32_t opened_ms; /* vport clock */
+	uint32_t rst_ms; /* vport clock of an inexact RST */
+	uint16_t verdict_by; /* plugin index that admitted it */
+	uint16_t spare;
+	struct session_ext *ext; /* plugin state, IPv6 second key; owned by the session */
+} __rte_cache_aligned;
+
+_Static_assert(sizeof(struct session) == 3 * RTE_CACHE_LINE_SIZE, "three lines");
+_Static_assert(offsetof(struct session, half) == RTE_CACHE_LINE_SIZE, "line 1");
+
+static inline enum session_state session_state(const struct session *s)
+{
+	return (enum session_state)(
+		atomic_load_explicit(&s->state, memory_order_relaxed) & SESSION_STATE_MASK);
+}
+
+/* Has the session outlived its idle time? now_ms: the vport's clock. */
+static inline bool session_expired(
+	const struct session *s, const struct session_timeouts *timeouts, uint32_t now_ms)
+{
+	return now_ms - s->last_ms > timeouts->idle_ms[session_state(s)];
+}
+
+#endif

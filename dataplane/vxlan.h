@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_VXLAN_H
+#define FERRY_VXLAN_H
+/*
+ * VXLAN (RFC 7348): the outer header as a template per tunnel, and decapsulation.
+ * The template is bytes that only need lengths, UDP source port, IPv4 checksum and TTL per packet.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_mbuf.h>
+#include <rte_udp.h>
+#include <rte_vxlan.h>
+
+#include "dataplane/addr.h"
+#include "dataplane/drop.h"
+
+#define VXLAN_PORT 4789
+#define VXLAN_OVERHEAD_V4 50
+#define VXLAN_OVERHEAD_V6 70
+#define VXLAN_TTL 64
+
+/*
+ * One remote VTEP as seen from one of our own. Shared by all locations behind it; written under the
+ * engine mutex and by neigh (MAC), read by workers.
+ */
+struct tunnel {
+	uint8_t header[VXLAN_OVERHEAD_V6 + 2]; /* Ethernet, IP, UDP, VXLAN; VNI field zero */
+	uint8_t header_len; /* 50 or 70 */
+	uint8_t is_ipv6;
+	_Atomic uint8_t resolved; /* destination MAC in header is valid (release after the MAC) */
+	uint16_t mtu; /* of the underlay: inner IP size allowed = mtu - overhead */
+	struct in6_addr vtep; /* remote */
+	struct in6_addr source; /* own */
+	struct in6_addr next_hop; /* vtep, or the gateway */
+	_Atomic uint32_t refs;
+} __rte_cache_aligned;
+
+void tunnel_init(struct tunnel *tunnel, const struct in6_addr *source, const struct in6_addr *vtep,
+	const struct rte_ether_addr *source_mac, uint16_t udp_port);
+void tunnel_set_mac(struct tunnel *tunnel, const struct rte_ether_addr *next_hop_mac);
+
+/*
+ * Put the outer header on a complete inner frame (checksums finished, no offload flags left).
+ * entropy: inner flow hash, becomes the UDP source port 49152-65535 (RFC 7348 5, RFC 6335).
+ * ttl: VXLAN_TTL, or the received one minus one for a relayed packet.
+ * Returns false when there is no headroom (the caller drops NO_MBUF).
+ */
+bool vxlan_encap(const struct tunnel *tunnel, struct rte_mbuf *m, uint32_t vni, uint32_t entropy,
+	uint8_t ttl);
+
+struct vxlan_outer {
+	struct in6_addr source, destination;
+	uint32_t vni;
+	uint16_t inner_off; /* where the inner frame begins */
+	uint8_t ttl;
+};
+
+/*
+ * Look at an uplink frame without changing it. DROP_NONE: VXLAN for udp_port, `outer` is filled. NOT_OURS: no
+ * VXLAN (ARP, ND, ICMP, other UDP: the caller hands it to neigh). Else the reason: BAD_VXLAN (I bit
+ * clear), OUTER_FRAG, OUTER_CSUM (wrong when present; zero on IPv6), SHORT, BAD_IP. Reserved bits are
+ * ignored. `check_sum`: verify a non-zero outer UDP checksum in software.
+ */
+enum drop_reason vxlan_parse(
+	const struct rte_mbuf *m, uint16_t udp_port, bool check_sum, struct vxlan_outer *outer);
+
+#endif
