@@ -108,7 +108,10 @@ struct session {
 		struct session_key key2; /* IPv4: network side of a translated session */
 		struct session_addresses6 a6;
 	};
-	uint64_t birth_id; /* serial of its vport's life */
+	union {
+		uint64_t birth_id; /* serial of its vport's life */
+		struct session *limbo_next; /* retired: waits for its grace period */
+	};
 	uint32_t version; /* of the last record made or taken */
 	uint32_t opened_ms; /* vport clock */
 	uint32_t rst_ms; /* vport clock of an inexact RST */

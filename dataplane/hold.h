@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_HOLD_H
+#define FERRY_HOLD_H
+/*
+ * The bounded buffer that parks packets of a vport whose VM does not run here (yet): in order, drop-oldest
+ * by a byte budget, with an age limit. One per vport, one lock (only packets of a pausing VM take it).
+ * Frames are copied out of the Rx pool above a watermark, so that a full hold never starves the ports.
+ */
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include "dataplane/addr.h"
+
+struct hold;
+
+struct hold_params {
+	uint32_t bytes_max;
+	uint32_t packets_max;
+	uint64_t age_ns; /* older ones are stale when drained; 0: no limit */
+};
+
+struct hold_stats {
+	uint64_t held, drained, stale, overflow; /* packets */
+	uint32_t packets, bytes; /* now */
+};
+
+struct hold *hold_create(const struct hold_params *params);
+void hold_free(struct hold *hold); /* frees what is parked */
+
+/*
+ * Park m (taken over). Oldest ones give way; they are freed and returned in *overflowed for the caller's
+ * drop counter. outer_source: VTEP it came from (or zero for a local one), kept for take-back.
+ */
+void hold_put(struct hold *hold, struct rte_mbuf *m, const struct in6_addr *outer_source,
+	uint64_t now_ns, uint32_t *overflowed);
+
+/*
+ * Take up to max in order; stale ones are freed and counted in *stale. Returns the count; 0 = empty.
+ */
+uint16_t hold_take(
+	struct hold *hold, uint64_t now_ns, struct rte_mbuf **out, uint16_t max, uint32_t *stale);
+
+void hold_stats(struct hold *hold, struct hold_stats *stats);
+
+#endif

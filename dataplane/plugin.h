@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_PLUGIN_H
+#define FERRY_PLUGIN_H
+/*
+ * The door for packet services. A plugin is a shared object that exports one `struct plugin_descriptor`
+ * named `ferry_plugin`; it includes this header and no other of Ferry's, keeps all its state behind the
+ * instance pointer that create() returns, and has no mutable globals (two engines may run in one process).
+ *
+ * Plugins decide, the engine executes: a plugin is asked when a session is admitted (its first packet),
+ * re-checked (the policy changed, or the session arrived with a move) and closed. Its answer is a verdict
+ * and primitive actions; the engine keeps them in the session and runs them for each packet.
+ *
+ * Threads. create, configure, destroy, vport_add, vport_change, vport_del, section_*, show: one control
+ * thread at a time (the engine mutex is held; never wait for a grace period in them). admit, recheck and
+ * closed: any worker, several at once; they must not block, allocate or log per packet. What they read
+ * must be replaced, not edited: swap a pointer, then give the old one to host->defer().
+ * Order: plugins are asked in the order of the config (and `after`); the first verdict that is not
+ * PLUGIN_ALLOW ends the chain.
+ */
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PLUGIN_ABI_VERSION 1
+#define PLUGIN_NAME_MAX 32
+#define PLUGIN_STATE_MAX 64 /* bytes of per-session state of one plugin */
+#define PLUGIN_METER_NONE 0xff
+
+/* ---- configuration: a neutral tree, as read from the `config:` key of a plugin or vport ---- */
+
+enum plugin_value_kind { PLUGIN_SCALAR, PLUGIN_LIST, PLUGIN_MAP };
+
+struct plugin_value {
+	enum plugin_value_kind kind;
+	const char *key; /* of a map's member, else NULL */
+	const char *text; /* SCALAR */
+	const struct plugin_value *item; /* LIST, MAP: `count` of them */
+	uint32_t count;
+	uint32_t line, column; /* in the config file; 0: from the control socket */
+};
+
+/* Errors for people: one line that names the key. */
+struct plugin_error {
+	char text[256];
+	uint32_t line, column;
+};
+
+/* ---- what a plugin sees ---- */
+
+enum plugin_dir { PLUGIN_EGRESS = 0, PLUGIN_INGRESS = 1 }; /* seen from the VM */
+
+enum plugin_verdict {
+	PLUGIN_ALLOW,
+	PLUGIN_DENY, /* dropped and counted as "denied" */
+	PLUGIN_REJECT, /* dropped and answered (RST or ICMP prohibited), rate-limited */
+	PLUGIN_NO_NAT_PORT, /* dropped and counted as such */
+};
+
+/* One connection. Ports are in host order; for ICMP echo the identifier (see session_key.h). */
+struct plugin_tuple {
+	struct in6_addr local, remote; /* IPv4 is v4-mapped */
+	uint32_t vni;
+	uint16_t local_port, remote_port;
+	uint8_t proto;
+	uint8_t icmp_type, icmp_code; /* first packet's, for ICMP and ICMPv6 */
+	uint8_t dscp;
+};
+
+/* A vport as plugins know it: valid from vport_add to vport_del. `data` is the plugin's own. */
+struct plugin_vport {
+	const char *name;
+	uint16_t id; /* < 4096, reused after vport_del and a grace period */
+	uint32_t vni;
+	const struct in6_addr *ips;
+	uint16_t ip_count;
+	const char *const *groups; /* security groups by name */
+	uint16_t group_count;
+	uint8_t mac[6];
+};
+
+/* The question of admit and recheck. */
+struct plugin_request {
+	const struct plugin_vport *vport;
+	struct plugin_tuple tuple; /* as the VM sees it; for an ingress packet on a public
+				      identity: as the network sees it, until a plugin translates */
+	enum plugin_dir dir; /* who opened it */
+	bool recheck; /* a living session: policy changed, or it came with a move */
+	bool public_side; /* the packet came to an identity outside the VPC */
+	uint64_t now_ns; /* the vport's clock */
+	uint64_t session_id; /* birth id */
+	void *data; /* what vport_add stored for this plugin and vport */
+};
+
+/* The answer; the engine hands it from plugin to plugin, each adds. */
+struct plugin_answer {
+	/* Translate: the session gets a second key, the network's view of it. */
+	bool translate;
+	struct plugin_tuple outside; /* local/remote/ports/vni as the network sees them; or, for a
+				      request with public_side, the VM's view */
+	int16_t dscp; /* 0-63; -1: leave */
+	uint8_t meter[2]; /* by enum plugin_dir: number of a meter of this vport */
+	int32_t mirror_vport; /* id; -1: none */
+	bool report; /* call state_changed for this session */
+	/* Per-session state of this plugin: kept by the engine, moves with the session. */
+	uint8_t state_len;
+	uint8_t state[PLUGIN_STATE_MAX];
+	/* Why, for trace and session/dump: a rule number or similar; 0: none. */
+	uint32_t rule;
+	uint32_t group; /* index in vport->groups + 1; 0: none */
+};
+
+struct plugin_session {
+	const struct plugin_vport *vport;
+	struct plugin_tuple tuple;
+	struct plugin_tuple outside; /* same as tuple when not translated */
+	bool translated;
+	enum plugin_dir dir; /* who opened it */
+	uint64_t session_id;
+	uint64_t packets[2], bytes[2]; /* by enum plugin_dir */
+	uint64_t opened_ns, last_ns, now_ns; /* the vport's clock */
+	const char *state; /* name of the session's state */
+	uint8_t *plugin_state; /* this plugin's own, may be changed in place (single words) */
+	uint8_t plugin_state_len;
+	void *data;
+};
+
+enum plugin_close_reason {
+	PLUGIN_CLOSE_IDLE,
+	PLUGIN_CLOSE_END, /* FIN or RST seen, then its time was over */
+	PLUGIN_CLOSE_POLICY,
+	PLUGIN_CLOSE_EVICTED,
+	PLUGIN_CLOSE_OPERATOR,
+	PLUGIN_CLOSE_REPLACED, /* a new connection on the same tuple */
+	PLUGIN_CLOSE_MOVED, /* the session lives on elsewhere: release local things, report nothing */
+};
+
+/* ---- what the engine offers ---- */
+
+enum plugin_log_level { PLUGIN_LOG_ERROR, PLUGIN_LOG_WARN, PLUGIN_LOG_INFO, PLUGIN_LOG_DEBUG };
+
+/* A two-rate three-color meter (RFC 4115) of a vport, run by the engine for sessions that name it. */
+struct plugin_meter {
+	uint64_t cir_bytes_s, eir_bytes_s;
+	uint64_t cbs_bytes, ebs_bytes;
+};
+struct plugin_meter_level {
+	uint64_t committed_bytes, excess_bytes; /* tokens left now */
+};
+
+struct plugin_identity {
+	uint32_t vni; /* of the external network */
+	struct in6_addr addr;
+	uint16_t port_first, port_last; /* 0, 0: all, announced; a range: never announced */
+};
+
+struct plugin_host {
+	void *engine; /* first argument of each call */
+	void (*log)(void *engine, enum plugin_log_level level, const char *format, ...)
+		__attribute__((format(printf, 3, 4)));
+	/* Freed with free() after a grace period. */
+	void (*defer_free)(void *engine, void *memory);
+	/* Living sessions of all (vport NULL) or one vport are to be judged again. */
+	void (*policy_changed)(void *engine, const struct plugin_vport *vport);
+	/* Meters, control thread only. number < 8 per vport. */
+	int (*meter_set)(void *engine, const struct plugin_vport *vport, uint8_t number,
+		const struct plugin_meter *meter);
+	int (*meter_level)(void *engine, const struct plugin_vport *vport, uint8_t number,
+		struct plugin_meter_level *level);
+	int (*meter_level_set)(void *engine, const struct plugin_vport *vport, uint8_t number,
+		const struct plugin_meter_level *level);
+	/* Public identities of a vport: located, announced, moved and fenced like its own. */
+	int (*identity_add)(void *engine, const struct plugin_vport *vport,
+		const struct plugin_identity *identity);
+	int (*identity_del)(void *engine, const struct plugin_vport *vport,
+		const struct plugin_identity *identity);
+	/* Is this outside tuple (its second key) free? Worker or control. */
+	bool (*outside_free)(void *engine, const struct plugin_tuple *outside);
+};
+
+/* A growing buffer for sections and show. put() returns -ENOMEM or 0; errors stick. */
+struct plugin_sink {
+	int (*put)(struct plugin_sink *sink, const void *data, size_t len_bytes);
+	void *arg;
+};
+
+/* ---- the descriptor ---- */
+
+struct plugin_descriptor {
+	uint32_t abi; /* PLUGIN_ABI_VERSION */
+	const char *name; /* [a-z][a-z0-9-]*, < PLUGIN_NAME_MAX; also the section's name */
+	const char *version; /* for people */
+	const char *summary; /* one line */
+	const char *after; /* name of a plugin to be asked (and moved) before this one, or NULL */
+	uint16_t state_version, state_min_version; /* of what section_* and state hold */
+	bool state_optional; /* a destination without this plugin may skip its state */
+
+	int (*create)(const struct plugin_host *host, void **instance);
+	void (*destroy)(void *instance);
+	/*
+	 * Check and take a configuration: all or nothing. `apply` false: only check. Called at start
+	 * and on reload.
+	 */
+	int (*configure)(void *instance, const struct plugin_value *config, bool apply,
+		struct plugin_error *error);
+
+	/* *data is given back in requests of this vport. settings: the vport's own `plugins:` entry or NULL. */
+	int (*vport_add)(void *instance, const struct plugin_vport *vport,
+		const struct plugin_value *settings, void **data, struct plugin_error *error);
+	int (*vport_change)(void *instance, const struct plugin_vport *vport,
+		const struct plugin_value *settings, void **data, struct plugin_error *error);
+	void (*vport_del)(void *instance, const struct plugin_vport *vport, void *data);
+
+	enum plugin_verdict (*admit)(
+		void *instance, const struct plugin_request *request, struct plugin_answer *answer);
+	/* NULL: a living session is asked by admit with request->recheck. */
+	void (*closed)(void *instance, const struct plugin_session *session,
+		enum plugin_close_reason reason);
+	void (*state_changed)(void *instance, const struct plugin_session *session);
+	/*
+	 * A session arrives with a move and brings `state` of version state_version (len 0: none). Claim
+	 * what belongs to it (a port of a lease, ...). PLUGIN_ALLOW or the reason it cannot live here.
+	 */
+	enum plugin_verdict (*adopt)(
+		void *instance, const struct plugin_session *session, uint16_t state_version);
+
+	/* Per-vport state that moves: written at the source, read at the destination. */
+	int (*section_save)(void *instance, const struct plugin_vport *vport, void *data,
+		struct plugin_sink *sink);
+	int (*section_load)(void *instance, const struct plugin_vport *vport, void *data,
+		uint16_t version, const uint8_t *bytes, size_t len_bytes,
+		struct plugin_error *error);
+
+	/* Text for plugin/show (vport NULL: the instance). JSON object, one line. */
+	int (*show)(void *instance, const struct plugin_vport *vport, void *data,
+		struct plugin_sink *sink);
+	/* Called about each 100 ms on a control thread. */
+	void (*tick)(void *instance, uint64_t now_ns);
+};
+
+#define FERRY_PLUGIN(...) \
+	__attribute__((visibility("default"))) extern const struct plugin_descriptor ferry_plugin; \
+	const struct plugin_descriptor ferry_plugin = {.abi = PLUGIN_ABI_VERSION, __VA_ARGS__}
+
+#endif

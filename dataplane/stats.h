@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_STATS_H
+#define FERRY_STATS_H
+/*
+ * Counters of one (worker, vport) or (worker, uplink) pair: written by that worker only, plain stores; readers
+ * add them up. They never decrease while the object lives. For a port: rx = sum(drops of what it
+ * received) + what was delivered from it; see G03 in the replay tests.
+ */
+#include <stdint.h>
+
+#include <rte_common.h>
+
+#include "dataplane/drop.h"
+
+struct port_stats {
+	uint64_t rx_packets, rx_bytes; /* taken from the port */
+	uint64_t tx_packets, tx_bytes; /* given to the port */
+	uint64_t delivered; /* of rx: left Ferry by some port */
+	uint64_t consumed; /* of rx: taken by Ferry itself */
+	uint64_t parked; /* of rx: into a hold or the fragment store, ever */
+	uint64_t unparked; /* back from there */
+	uint64_t relayed; /* sent on to the vport's new host */
+	uint64_t sessions_opened, sessions_closed;
+	uint64_t drop[DROP_COUNT]; /* of rx */
+} __rte_cache_aligned;
+
+static inline void port_stats_add(struct port_stats *sum, const struct port_stats *one)
+{
+	uint64_t *to = (uint64_t *)sum;
+	const uint64_t *from = (const uint64_t *)one;
+
+	for (unsigned int i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+#endif

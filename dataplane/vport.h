@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_VPORT_H
+#define FERRY_VPORT_H
+/*
+ * A VM's port inside the dataplane. Made, changed and freed under the engine mutex (engine.h); workers read
+ * line 0 per packet and follow the pointers at admission. Fields that change while workers run are
+ * atomics or pointers replaced whole (RCU).
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_ether.h>
+#include <rte_meter.h>
+#include <rte_spinlock.h>
+
+#include "dataplane/addr.h"
+#include "dataplane/plugin.h"
+#include "dataplane/port.h"
+#include "dataplane/role.h"
+#include "dataplane/session_slab.h"
+#include "dataplane/session_track.h"
+#include "dataplane/stats.h"
+
+#define VPORT_MAX 1024
+#define VPORT_NAME_MAX 64
+#define VPORT_IPS_MAX 32
+#define VPORT_GROUPS_MAX 16
+#define VPORT_METERS 8
+#define VPORT_PLUGINS_MAX 16
+#define VPORT_WORKERS_MAX 16
+
+struct engine;
+struct hold;
+struct session_journal;
+struct vpc;
+
+/* The clock of a vport: stands still while the vport is passive or frozen. */
+struct vport_clock {
+	_Atomic uint64_t stopped_ns; /* != 0: stands still at this vport time */
+	_Atomic uint64_t offset_ns; /* engine time - vport time */
+};
+
+struct vport_meter {
+	rte_spinlock_t lock;
+	bool used;
+	struct plugin_meter config;
+	struct rte_meter_trtcm_rfc4115_profile profile;
+	struct rte_meter_trtcm_rfc4115 state;
+};
+
+struct vport {
+	/* line 0: read per packet */
+	_Atomic uint8_t role; /* enum role */
+	uint8_t has_meters;
+	uint16_t id;
+	uint32_t vni;
+	struct rte_ether_addr mac;
+	uint16_t mtu;
+	_Atomic uint32_t policy_gen;
+	struct track_policy track;
+	_Atomic(struct session_journal *) journal; /* NULL: no move follows */
+	struct vport_clock clock;
+	struct port *port;
+	/* line 1: admission and slow path */
+	struct vpc *vpc __rte_cache_aligned;
+	_Atomic(struct hold *) hold;
+	_Atomic(struct tunnel *) relay_to; /* FROZEN, MOVED: the new host */
+	_Atomic(struct tunnel *) relay_from; /* PASSIVE, OWNER after a move: the source's VTEP */
+	_Atomic uint64_t epoch;
+	_Atomic uint32_t sessions, sessions_half_open; /* living */
+	uint32_t quota;
+	_Atomic uint64_t next_birth_id;
+	_Atomic uint64_t activated_ns; /* engine time of the last change to OWNER */
+	_Atomic bool hold_draining; /* later arrivals queue behind the hold */
+	struct engine *engine;
+	struct session_slab slab[VPORT_WORKERS_MAX + 1]; /* last: control threads and imports */
+	struct port_stats *stats; /* by worker; last: control */
+	struct vport_meter meter[VPORT_METERS];
+	void *plugin_data[VPORT_PLUGINS_MAX]; /* by plugin index */
+	struct plugin_vport plugin_view;
+	struct in6_addr ips[VPORT_IPS_MAX]; /* own */
+	struct {
+		struct in6_addr addr;
+		uint8_t plen; /* 0-128, mapped */
+	} allowed[VPORT_IPS_MAX]; /* allowed-address pairs: may send with, may receive for */
+	uint16_t ip_count, allowed_count;
+	char name[VPORT_NAME_MAX];
+	char uuid[37];
+	char vm[VPORT_NAME_MAX];
+};
+
+static inline uint64_t vport_clock_ns(const struct vport *v, uint64_t now_ns)
+{
+	uint64_t stopped = atomic_load_explicit(&v->clock.stopped_ns, memory_order_relaxed);
+
+	if (stopped)
+		return stopped;
+	return now_ns - atomic_load_explicit(&v->clock.offset_ns, memory_order_relaxed);
+}
+
+static inline uint32_t vport_clock_ms(const struct vport *v, uint64_t now_ns)
+{
+	return (uint32_t)(vport_clock_ns(v, now_ns) / 1000000);
+}
+
+/* Both idempotent, under the engine mutex. Vport time goes on from where it stood. */
+void vport_clock_stop(struct vport *v, uint64_t now_ns);
+void vport_clock_run(struct vport *v, uint64_t now_ns);
+
+/* May the vport send from (or receive for) this address: its own ips and allowed-address pairs. */
+bool vport_owns(const struct vport *v, const struct in6_addr *addr);
+
+static inline enum role vport_role(const struct vport *v)
+{
+	return (enum role)atomic_load_explicit(&v->role, memory_order_acquire);
+}
+
+#endif
