@@ -2,21 +2,41 @@
 #ifndef FERRY_CSUM_H
 #define FERRY_CSUM_H
 /*
- * Checksums that guests left unfinished (virtio CSUM) are finished here before a frame leaves on a path that
- * does not carry the offload; incremental updates (RFC 1624) serve translation.
+ * Internet checksums (RFC 1071). Those that guests left unfinished (virtio CSUM) are finished here before a
+ * frame leaves on a path that does not carry the offload; incremental updates (RFC 1624) serve
+ * translation. Any worker; parsed packets only; nothing here allocates.
+ *
+ * "Unfinished" is what either DPDK form says: an L4 flag of the Tx kind (RTE_MBUF_F_TX_*_CKSUM), or the
+ * Rx kind RTE_MBUF_F_RX_L4_CKSUM_NONE of a vhost port with compliant flags.
  */
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "dataplane/pkt.h"
 
-/* Finish IPv4 header and L4 checksums asked for by m->ol_flags; clears the flags. Offsets from p. */
+bool csum_unfinished(const struct rte_mbuf *m);
+
+/*
+ * Finish IPv4 header and L4 checksum (TCP, UDP, ICMPv6, SCTP) when m->ol_flags ask for it, then clear the
+ * checksum flags. Offsets come from p, not from the mbuf. A frame without such flags is not touched; nor
+ * are the bytes of a fragment, whose checksum no single piece can finish.
+ */
 void csum_finish(struct pkt *p);
 
-/* RFC 1624 eqn 3: new checksum after a 16/32-bit word or an address changed. UDP zero stays zero. */
+/*
+ * For a path that carries the offload: leave an unfinished checksum unfinished, in the form the next
+ * driver wants (Tx flags, l2_len..l4_len, pseudo header sum in the field). What has no such form (ICMPv6)
+ * is finished instead.
+ */
+void csum_carry(struct pkt *p);
+
 static inline uint16_t csum_fold(uint32_t sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
+/* RFC 1624 eqn 3: the checksum after one 16-bit word, or `len_bytes` (even) of them, changed. */
 static inline rte_be16_t csum_update16(rte_be16_t csum, rte_be16_t from, rte_be16_t to)
 {
 	uint32_t sum = (uint16_t)~csum + (uint32_t)(uint16_t)~from + to;
@@ -25,5 +45,33 @@ static inline rte_be16_t csum_update16(rte_be16_t csum, rte_be16_t from, rte_be1
 }
 
 rte_be16_t csum_update(rte_be16_t csum, const void *from, const void *to, uint16_t len_bytes);
+
+/* The same for UDP: zero means "none" and stays; a result of zero is sent as 0xffff (RFC 768). */
+rte_be16_t csum_update_udp(rte_be16_t csum, const void *from, const void *to, uint16_t len_bytes);
+
+/*
+ * Part of p changed in place from `from` to `to`: keep its L4 checksum true. `pseudo`: the bytes are an
+ * address (they count only where a pseudo header does: not for ICMPv4 and SCTP); else they are part of
+ * the L4 header. Does nothing for later fragments, unfinished checksums and protocols without one.
+ * SCTP (CRC32C) is not incremental: after a change of ports call csum_sctp().
+ */
+struct csum_change {
+	const void *from, *to;
+	uint16_t len_bytes;
+	bool pseudo;
+};
+void csum_l4_change(struct pkt *p, const struct csum_change *change);
+
+/* Compute the CRC32C of a whole SCTP packet anew (RFC 9260 appendix A). */
+void csum_sctp(struct pkt *p);
+
+/*
+ * One's complement sum (not inverted, folded) of the pseudo header of p's IP header for `len_bytes` of
+ * `proto`; network order as it lies in memory.
+ */
+uint16_t csum_pseudo(const void *ip, bool is_ipv6, uint8_t proto, uint32_t len_bytes);
+
+/* Checksum of len_bytes from off with `initial` added: what a field that held zero must hold. */
+rte_be16_t csum_mbuf(const struct rte_mbuf *m, uint32_t off, uint32_t len_bytes, uint16_t initial);
 
 #endif

@@ -10,7 +10,7 @@
 	X(NONE, "none", "kept") \
 	/* parse */ \
 	X(SHORT, "short", "frame ends inside a header it claims to have") \
-	X(BAD_ETHER, "bad-ether", "unknown EtherType or broken VLAN stack") \
+	X(BAD_ETHER, "bad-ether", "VLAN tag (RFC 7348 6.1) or an EtherType not carried") \
 	X(BAD_IP, "bad-ip", "bad IP version, header length, total length or header checksum") \
 	X(BAD_L4, "bad-l4", "bad TCP, UDP, SCTP or ICMP header") \
 	X(BAD_CSUM, "bad-checksum", "wrong L4 checksum where the receiver must check it") \

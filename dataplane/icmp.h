@@ -26,7 +26,19 @@ struct rte_mbuf *icmp_error(const struct pkt *p, enum icmp_answer what, uint16_t
 /* A RST that answers `p` as its receiver would (RFC 9293 3.10.7.1; padding does not count). */
 struct rte_mbuf *icmp_tcp_reset(const struct pkt *p, struct rte_mempool *pool);
 
-/* Token bucket: at most `per_second` answers, burst as many as a tenth. Any worker. */
+/*
+ * `p` is an ICMP error (PKT_ICMP_ERROR) of a translated session. Rewrite the quoted packet in place to the
+ * tuple `to`: the network side for egress, the vport side for ingress. Addresses, ports (or echo
+ * identifier), the quoted IPv4 header checksum, the quoted L4 checksum where it was quoted, and the
+ * error's own checksum come out right (a wrong one stays wrong). The error's own IP header is the
+ * caller's. -EINVAL when the families differ.
+ */
+int icmp_quoted_rewrite(struct pkt *p, const struct session_tuple *to);
+
+/* Lower the MTU told by a too-big message to at most `mtu`; checksum kept true. Was it changed? */
+bool icmp_mtu_clamp(struct pkt *p, uint16_t mtu);
+
+/* Generic cell rate: at most `per_second` answers, in a burst at most a tenth of that. Any worker. */
 struct icmp_limit {
 	_Atomic uint64_t state;
 	uint32_t per_second;

@@ -40,6 +40,7 @@ enum pkt_flag {
 	PKT_RELAYED = 1 << 9, /* from the source of a move of this vport */
 	PKT_HELD = 1 << 10, /* comes out of a hold buffer */
 	PKT_NEW = 1 << 11, /* its session was made by this packet */
+	PKT_SPLIT_HEADER = 1 << 12, /* first fragment without its whole L4 header: no ports */
 };
 
 struct pkt {
@@ -56,6 +57,7 @@ struct pkt {
 	uint16_t payload_len; /* of L4, from the IP length: Ethernet padding does not count */
 	uint8_t proto; /* IP protocol after extension headers */
 	uint8_t tcp_flags; /* TCP only */
+	uint32_t frag; /* frag_input, first fragments: names the datagram for frag_verdict */
 } __rte_cache_aligned;
 
 static inline void *pkt_at(const struct pkt *p, uint16_t off)

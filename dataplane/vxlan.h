@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <rte_ether.h>
 #include <rte_ip.h>
@@ -37,6 +38,7 @@ struct tunnel {
 	struct in6_addr source; /* own */
 	struct in6_addr next_hop; /* vtep, or the gateway */
 	_Atomic uint32_t refs;
+	LIST_ENTRY(tunnel) neigh_link; /* others with this next hop; neigh.c's, under its lock */
 } __rte_cache_aligned;
 
 void tunnel_init(struct tunnel *tunnel, const struct in6_addr *source, const struct in6_addr *vtep,
@@ -47,7 +49,9 @@ void tunnel_set_mac(struct tunnel *tunnel, const struct rte_ether_addr *next_hop
  * Put the outer header on a complete inner frame (checksums finished, no offload flags left).
  * entropy: inner flow hash, becomes the UDP source port 49152-65535 (RFC 7348 5, RFC 6335).
  * ttl: VXLAN_TTL, or the received one minus one for a relayed packet.
- * Returns false when there is no headroom (the caller drops NO_MBUF).
+ * Over IPv4 the UDP checksum is zero and DF is set (VTEPs never fragment, RFC 7348 4.3); over IPv6 the
+ * checksum is computed, which reads the whole frame.
+ * Returns false when there is no headroom or the frame is too long (the caller drops NO_MBUF).
  */
 bool vxlan_encap(const struct tunnel *tunnel, struct rte_mbuf *m, uint32_t vni, uint32_t entropy,
 	uint8_t ttl);
@@ -56,6 +60,7 @@ struct vxlan_outer {
 	struct in6_addr source, destination;
 	uint32_t vni;
 	uint16_t inner_off; /* where the inner frame begins */
+	uint16_t inner_len; /* by the UDP length: what comes after it is padding */
 	uint8_t ttl;
 };
 
@@ -67,5 +72,8 @@ struct vxlan_outer {
  */
 enum drop_reason vxlan_parse(
 	const struct rte_mbuf *m, uint16_t udp_port, bool check_sum, struct vxlan_outer *outer);
+
+/* Take the outer header and padding off a frame that vxlan_parse() accepted; clears Rx offload flags. */
+void vxlan_decap(struct rte_mbuf *m, const struct vxlan_outer *outer);
 
 #endif
