@@ -21,6 +21,7 @@
 struct session;
 struct vport;
 struct location;
+struct peer;
 
 enum pkt_dir {
 	PKT_EGRESS = 0, /* from the vport */
@@ -52,13 +53,16 @@ struct pkt {
 	uint16_t flags; /* enum pkt_flag */
 	uint8_t dir; /* enum pkt_dir */
 	uint8_t drop; /* enum drop_reason */
-	uint16_t l3_off;
+	uint8_t l3_off; /* Ethernet and tags: at most 22 */
+	uint8_t outer_ttl; /* PKT_FROM_UPLINK */
 	uint16_t l4_off;
 	uint16_t payload_len; /* of L4, from the IP length: Ethernet padding does not count */
 	uint8_t proto; /* IP protocol after extension headers */
 	uint8_t tcp_flags; /* TCP only */
 	uint32_t frag; /* frag_input, first fragments: names the datagram for frag_verdict */
 } __rte_cache_aligned;
+
+_Static_assert(sizeof(struct pkt) == RTE_CACHE_LINE_SIZE, "one line");
 
 static inline void *pkt_at(const struct pkt *p, uint16_t off)
 {

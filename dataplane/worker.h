@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_WORKER_H
+#define FERRY_WORKER_H
+/*
+ * A worker: one thread (or the caller, see engine_poll) that takes bursts from its queues through the stages of
+ * worker.c. Everything here belongs to that thread; others read the counters. For files of dataplane/ only.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "dataplane/engine_state.h"
+#include "dataplane/pkt.h"
+
+#define WORKER_OUT 64 /* mbufs gathered per destination before they are sent */
+#define WORKER_BACKLOG 512 /* frames waiting for their second pass */
+
+/* A burst on its way through the stages: kept packets first in pkt[], in order. */
+struct burst {
+	uint16_t count;
+	uint16_t aside_count;
+	struct pkt *pkt[PKT_BURST];
+	struct pkt *aside[PKT_BURST]; /* for hold and relay: not tracked, not counted in sessions */
+	struct pkt store[PKT_BURST];
+};
+
+/* Frames gathered for one vport; sent when full and at the end of a round. */
+struct out_queue {
+	uint16_t count;
+	bool dirty; /* is in worker->dirty */
+	struct rte_mbuf *mbuf[WORKER_OUT];
+};
+
+/* A frame that goes through the stages again: delivered to a local vport, or let go by frag or hold. */
+struct backlog_entry {
+	struct rte_mbuf *mbuf;
+	struct vport *vport; /* EGRESS: sender; INGRESS: receiver or NULL (to be found) */
+	struct peer *peer;
+	uint32_t vni;
+	uint16_t flags; /* enum pkt_flag to keep */
+	uint8_t dir;
+	uint8_t outer_ttl;
+};
+
+struct poll_entry {
+	struct vport *vport; /* NULL: the uplink */
+	struct port *port;
+	uint16_t queue;
+};
+
+/* What a worker polls; swapped whole. */
+struct poll_set {
+	uint32_t count;
+	struct poll_entry entry[];
+};
+
+#define PEER_CACHE 64
+
+struct worker {
+	struct engine *engine;
+	uint16_t id;
+	int core;
+	int rcu_reader;
+	_Atomic bool stop;
+	_Atomic(struct poll_set *) polls;
+	/* per round */
+	uint64_t now_ns;
+	const struct session_timeouts *timeouts;
+	struct port_stats *stats; /* of the port the burst came from */
+	struct burst burst;
+	struct out_queue uplink;
+	struct out_queue *out; /* by vport id */
+	uint16_t dirty[VPORT_MAX];
+	uint16_t dirty_count;
+	struct backlog_entry backlog[WORKER_BACKLOG];
+	uint16_t backlog_count;
+	struct {
+		uint64_t key; /* hash of (vtep, vni) */
+		struct peer_set *set;
+		struct peer *peer;
+		struct in6_addr vtep;
+		uint32_t vni;
+	} peer_cache[PEER_CACHE];
+	uint32_t age_vport; /* next vport to age */
+	uint64_t next_age_ns, next_tick_ns;
+	/* written here, read by show */
+	_Atomic uint64_t rounds, rounds_idle, sleeps, packets, busy_ns;
+	pthread_t thread;
+} __rte_cache_aligned;
+
+/* ---- the stages, in the order of worker.c ---- */
+
+/* session: find each packet's session; sets aside what hold or relay must take. session_stage.c */
+void stage_session(struct worker *w, struct burst *b);
+/* miss: locate the other side, ask the plugins, open a session. admit.c; p->drop on refusal. */
+void admit_packet(struct worker *w, struct pkt *p);
+/* track: state and windows. */
+void stage_track(struct worker *w, struct burst *b);
+/* act: translation, marks, meters, mirrors. action.c */
+void stage_act(struct worker *w, struct burst *b);
+/* deliver: vport, uplink, hold, relay. deliver.c */
+void stage_deliver(struct worker *w, struct burst *b);
+
+/* Free and count the dropped packets of a burst; keeps the others in order. */
+void burst_sweep(struct worker *w, struct burst *b);
+/* Count one drop for the port the burst came from, for a vport or the uplink. */
+static inline void worker_count_drop(struct worker *w, enum drop_reason reason)
+{
+	w->stats->drop[reason]++;
+}
+
+/* Queue for a port; flushes when full. Takes the mbuf. deliver.c */
+void deliver_uplink(struct worker *w, struct rte_mbuf *m);
+void deliver_vport(struct worker *w, struct vport *v, struct rte_mbuf *m);
+/* Send what has gathered. */
+void deliver_flush(struct worker *w);
+/* Put an inner frame into the tunnel of a location or VTEP; takes the mbuf. */
+void deliver_tunnel(
+	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl);
+/* Take a frame through the stages again after this burst; false (and freed, counted) when full. */
+bool worker_backlog(struct worker *w, const struct backlog_entry *entry);
+
+/* The way out of a vport: location of its destination, by identity or route. locate.c */
+enum drop_reason locate_destination(
+	struct worker *w, const struct pkt *p, struct location **out, bool *routed);
+/* The vport of an ingress packet's destination, or a reason. p->vport set; may be MOVED. */
+enum drop_reason locate_vport(struct worker *w, struct pkt *p);
+
+/* ARP, ND and announcements from vports and from the tunnel. proxy.c; takes the packet or leaves it. */
+bool proxy_input(struct worker *w, struct pkt *p);
+/* Broadcast and multicast by the VPC's setting. flood.c; takes the packet. */
+void flood_packet(struct worker *w, struct pkt *p);
+
+/* ---- sessions of an engine ---- */
+
+struct session_origin {
+	struct session_tuple tuple; /* VM side */
+	struct session_tuple outside; /* network side, used when translate */
+	bool translate;
+	struct location *location;
+	struct session_actions action;
+	uint64_t birth_id; /* 0: the vport's next */
+	uint16_t verdict_by;
+	const uint8_t *ext_state; /* tagged plugin values */
+	uint8_t ext_bytes;
+};
+
+/*
+ * The one constructor: memory, keys, location reference. The session is entered in the table dead-free and
+ * visible on return; `fill` (tracker or record) is called before. slab: worker id or the engine's
+ * worker_count for control threads. Reasons: QUOTA, TABLE_FULL; -EEXIST as *existing.
+ */
+enum drop_reason session_open(struct vport *v, uint16_t slab, const struct session_origin *origin,
+	void (*fill)(struct session *, void *), void *arg, struct session **out,
+	struct session **existing);
+/*
+ * End a session: keys leave the table, plugins hear, the journal buries it. Safe from any thread; only one
+ * caller wins, the others get false. slab: as above (for the journal).
+ */
+bool session_kill(struct session *s, uint16_t slab, enum plugin_close_reason reason);
+/* Age a slice of one vport's slab of this worker: up to `chunks` chunks. */
+void session_age(struct worker *w, struct vport *v, uint32_t chunks);
+/* Make room at the quota: kill one half-open session of the vport. */
+bool session_evict(struct vport *v, uint16_t slab);
+
+void *worker_main(void *arg);
+uint32_t worker_round(struct worker *w);
+
+#endif
