@@ -56,7 +56,8 @@ struct pkt {
 	uint8_t l3_off; /* Ethernet and tags: at most 22 */
 	uint8_t outer_ttl; /* PKT_FROM_UPLINK */
 	uint16_t l4_off;
-	uint16_t payload_len; /* of L4, from the IP length: Ethernet padding does not count */
+	uint16_t payload_len; /* behind the L4 header (TCP options are header; ICMP 8, SCTP 12 bytes),
+				 from the IP length: Ethernet padding does not count */
 	uint8_t proto; /* IP protocol after extension headers */
 	uint8_t tcp_flags; /* TCP only */
 	uint32_t frag; /* frag_input, first fragments: names the datagram for frag_verdict */

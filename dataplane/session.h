@@ -34,30 +34,36 @@ struct vport;
 struct session_ext;
 
 /*
- * One direction, named by its sender. seq_* as in "Real Stateful TCP Packet Filtering" (van Rooij).
- * SCTP keeps the verification tag that this side must send in seq_end.
+ * One direction, named by its sender; all of it comes from what that side sent, so a worker writes only the
+ * half of the packet at hand (handshakes excepted). Sequence numbers as in "Real Stateful TCP Packet
+ * Filtering" (van Rooij). Fields are shared between workers: SESSION_GET and SESSION_SET.
+ * SCTP: seq_end is the verification tag that this side must send (0: not known), seq_limit the one it will
+ * send once a set-up under way is complete (0: none).
  */
 struct session_half {
 	uint64_t packets;
 	uint64_t bytes; /* of IP, header included */
 	uint32_t seq_end; /* highest sequence number + length sent by this side */
-	uint32_t seq_limit; /* highest sequence number this side may send: other's ack + window */
+	uint32_t seq_limit; /* what this side allows the other: its highest ack + window */
 	uint32_t window_max; /* largest window this side has advertised, scaled, at least 1 */
 	uint8_t scale; /* window scale of this side's advertisements, 0-14 or UNKNOWN */
 	uint8_t flags; /* enum session_half_flag */
-	uint16_t spare;
+	uint16_t ack_low; /* low 16 bits of this side's last ack: the sequence it expects next */
 };
 
 enum session_half_flag {
 	SESSION_HALF_SEEN = 1 << 0, /* this side has sent: seq_* are valid */
-	SESSION_HALF_SACK_OK = 1 << 1, /* offered SACK in its SYN */
+	SESSION_HALF_STRAY_SYN = 1 << 1, /* sent a SYN (session.syn_seq) on a living session */
 	SESSION_HALF_SCALE_OK = 1 << 2, /* offered a scale in its SYN */
 	SESSION_HALF_FIN = 1 << 3, /* sent FIN at seq_end - 1 */
 	SESSION_HALF_LIBERAL =
-		1 << 4, /* windows unknown until this side is heard: no window check */
+		1 << 4, /* numbers not known until this side is heard: no window check */
 	SESSION_HALF_SYN_DATA = 1 << 5, /* SYN carried data (RFC 7413): its ack may leave it out */
-	SESSION_HALF_RST = 1 << 6, /* in-window but inexact RST seen: 10 s watch (RFC 5961) */
+	SESSION_HALF_RST = 1 << 6, /* sent the inexact RST that SESSION_RST_WATCH is about */
 };
+
+#define SESSION_GET(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define SESSION_SET(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
 
 /* The state word: changed by compare-and-swap only. */
 #define SESSION_STATE_MASK 0xffULL
@@ -67,7 +73,13 @@ enum session_half_flag {
 #define SESSION_LIBERAL (1ULL << 11) /* no window checks for this session */
 #define SESSION_PICKUP (1ULL << 12) /* opened mid-stream */
 #define SESSION_IMPORTED (1ULL << 13) /* came with a move */
-#define SESSION_CLOSED_BY_SHIFT 14 /* 2 bits: which sides have sent FIN (1 << enum pkt_dir) */
+/*
+ * The side (clear: egress, set: ingress) that leads the state at hand: who opened it; in TCP_SYN_RECV whose
+ * ACK completes the handshake; from TCP_FIN_WAIT on who sent the first FIN.
+ */
+#define SESSION_LEAD_INGRESS (1ULL << 14)
+/* A RST in the window, yet not exact (RFC 5961): as idle as TCP_CLOSE may be, the session is over. */
+#define SESSION_RST_WATCH (1ULL << 15)
 
 /* What act does to each packet of the session, chosen by plugins at admission. */
 enum session_action {
@@ -114,7 +126,7 @@ struct session {
 	};
 	uint32_t version; /* of the last record made or taken */
 	uint32_t opened_ms; /* vport clock */
-	uint32_t rst_ms; /* vport clock of an inexact RST */
+	uint32_t syn_seq; /* sequence number of a stray SYN, see session_half_flag */
 	uint16_t verdict_by; /* plugin index that admitted it */
 	uint16_t spare;
 	struct session_ext *ext; /* plugin state, IPv6 second key; owned by the session */
@@ -129,11 +141,20 @@ static inline enum session_state session_state(const struct session *s)
 		atomic_load_explicit(&s->state, memory_order_relaxed) & SESSION_STATE_MASK);
 }
 
+/* The state whose idle time counts: the session's own, or that of a closed one under a RST watch. */
+static inline enum session_state session_idle_state(const struct session *s)
+{
+	uint64_t word = atomic_load_explicit(&s->state, memory_order_relaxed);
+
+	return word & SESSION_RST_WATCH ? SESSION_TCP_CLOSE
+					: (enum session_state)(word & SESSION_STATE_MASK);
+}
+
 /* Has the session outlived its idle time? now_ms: the vport's clock. */
 static inline bool session_expired(
 	const struct session *s, const struct session_timeouts *timeouts, uint32_t now_ms)
 {
-	return now_ms - s->last_ms > timeouts->idle_ms[session_state(s)];
+	return now_ms - SESSION_GET(s->last_ms) > timeouts->idle_ms[session_idle_state(s)];
 }
 
 #endif

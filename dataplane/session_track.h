@@ -14,25 +14,37 @@
 struct track_policy {
 	bool tcp_liberal; /* no window checks (states are still tracked) */
 	bool pickup; /* open TCP and SCTP sessions mid-stream */
-	uint16_t rst_watch_ms; /* how long an inexact RST is watched, default 10000 */
 };
 
 /* May this packet open a session? DROP_NONE or the reason (NO_SESSION, TCP_FLAGS, RELATED_NONE...). */
 enum drop_reason track_may_open(const struct track_policy *policy, const struct pkt *p);
 
 /*
- * Is this packet a new connection on the tuple of an old session (fresh SYN on a closing one, INIT, ...)?
- * Then the caller kills the old one and admits anew. An old duplicate is not.
+ * Is this packet a new connection on the tuple of an old session (fresh SYN on a closing or half-open one,
+ * INIT on a closed one)? Then the caller kills the old one and admits anew. An old duplicate is not.
  */
 bool track_reopens(const struct session *s, const struct pkt *p);
 
-/* Fill state, halves and times of a session from its first packet. p->dir is the opener's direction. */
+/*
+ * Would this packet start a connection if the living session at hand proved to be a leftover (SYN that is
+ * no retransmission, INIT on an association)? It passes within the session, which stays as it is, so the
+ * caller asks the policy again before and drops the packet alone when denied.
+ */
+bool track_rejudges(const struct session *s, const struct pkt *p);
+
+/*
+ * Fill state, halves, counters and times of a session from its first packet. p->dir is the opener's
+ * direction. The packet is counted here: no track_packet() for it.
+ */
 void track_open(
 	struct session *s, const struct track_policy *policy, const struct pkt *p, uint32_t now_ms);
 
 /*
- * Later packets. Returns DROP_NONE and updates the session, or a reason and leaves it as it was.
- * *changed is set when the state word changed (journal, plugins with SESSION_ACT_REPORT).
+ * Later packets. Returns DROP_NONE and updates the session (state, numbers, counters, last_ms), or a reason
+ * and leaves it as it was; a retransmitted packet that only its receiver can judge passes without a change
+ * of numbers. *changed is set to true when the state word changed (journal, plugins with
+ * SESSION_ACT_REPORT), else left alone. Later fragments count and refresh. Workers call
+ * track_packet_fast() of session_track_fast.h, which falls back on this one.
  */
 enum drop_reason track_packet(struct session *s, const struct track_policy *policy,
 	const struct pkt *p, uint32_t now_ms, bool *changed);
@@ -40,7 +52,10 @@ enum drop_reason track_packet(struct session *s, const struct track_policy *poli
 /* An ICMP error that quotes a packet of this session: plausible? (TCP: quoted sequence in window.) */
 enum drop_reason track_related(const struct session *s, const struct pkt *p);
 
-/* Windows are not known well (degraded activation): liberal until both sides have been heard. */
+/*
+ * Numbers are not known well (degraded activation): no window checks until both sides have been heard. Before
+ * workers see the session, or while its vport is passive.
+ */
 void track_resync(struct session *s);
 
 #endif
