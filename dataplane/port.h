@@ -7,6 +7,10 @@
  *
  * Threads: rx/tx from workers; open, close and info under the engine mutex; ring events come from the
  * library's events thread (vhost) or from whoever calls port_pause()/port_resume() (eth).
+ *
+ * Life: open -> rings go up and down any number of times -> unlink from the workers, one grace period ->
+ * close. Between PORT_RINGS_DOWN's return and the next PORT_RINGS_UP the library takes ring memory apart,
+ * so the listener of a vhost port must wait until no worker is inside rx or tx of that port.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,8 +27,11 @@ enum port_kind { PORT_ETH, PORT_VHOST };
 enum port_event { PORT_RINGS_UP, PORT_RINGS_DOWN };
 
 /*
- * Ring events. The callee may wait for one grace period, no longer: QEMU waits for the answer.
- * The level is re-read with port_rings_up() at each decision; an event is only a reason to look.
+ * Ring events. The callee may wait for one grace period, no longer: QEMU waits for the answer. It must not
+ * wait for a lock that the caller of port_close() holds: close waits for an event under way. The level is
+ * changed before the event and re-read with port_rings_up() at each decision; an event is only a reason to
+ * look. After port_open() look once: a front end may have come before the call returned, and a PORT_ETH
+ * that is born up sends no event. Once port_close() has begun no new event comes.
  */
 struct port_listener {
 	void (*event)(void *arg, enum port_event event);
@@ -35,12 +42,14 @@ struct port_params {
 	const char *name;
 	enum port_kind kind;
 	/* PORT_ETH */
-	const char *
-		device; /* "net_af_packet0,iface=veth1", "0000:01:00.0", ... made if it is a vdev */
+	/* "net_af_packet0,iface=veth1", "0000:01:00.0", ...; a vdev is made, under a free name */
+	const char *device;
+	bool promiscuous; /* a vport, whose MACs are not the device's; pointless on an uplink */
+	bool paused; /* born with rings down: the place a VM without a VMM moves to */
 	/* PORT_VHOST */
 	const char *path; /* <= PORT_PATH_MAX bytes */
 	bool server; /* we listen; else we connect and reconnect */
-	uint64_t feature_mask; /* virtio features offered, before negotiation; 0: the default set */
+	uint64_t feature_mask; /* virtio features offered, before negotiation; 0: PORT_FEATURES */
 	uint32_t mode; /* of a server socket, e.g. 0660; 0: leave */
 	/* both */
 	uint16_t queues; /* receive queues / queue pairs, 1..PORT_QUEUES_MAX */
@@ -49,6 +58,17 @@ struct port_params {
 	struct rte_mempool *pool;
 	struct port_listener listener;
 };
+
+/* Virtio features offered by default: a pinned list, so that it does not grow with the library. No GSO. */
+#define PORT_FEATURES \
+	(UINT64_C(1) << 0 /* CSUM */ | UINT64_C(1) << 1 /* GUEST_CSUM */ | \
+		UINT64_C(1) << 3 /* MTU */ | UINT64_C(1) << 15 /* MRG_RXBUF */ | \
+		UINT64_C(1) << 17 /* CTRL_VQ */ | UINT64_C(1) << 18 /* CTRL_RX */ | \
+		UINT64_C(1) << 21 /* GUEST_ANNOUNCE */ | UINT64_C(1) << 22 /* MQ */ | \
+		UINT64_C(1) << 26 /* LOG_ALL */ | UINT64_C(1) << 27 /* ANY_LAYOUT */ | \
+		UINT64_C(1) << 28 /* INDIRECT_DESC */ | UINT64_C(1) << 29 /* EVENT_IDX */ | \
+		UINT64_C(1) << 30 /* PROTOCOL_FEATURES */ | UINT64_C(1) << 32 /* VERSION_1 */ | \
+		UINT64_C(1) << 34 /* RING_PACKED */ | UINT64_C(1) << 35 /* IN_ORDER */)
 
 struct port;
 
@@ -78,20 +98,31 @@ int port_pause(struct port *port);
 int port_resume(struct port *port);
 
 /*
- * Workers. Returns the count. rx sets ol_flags/l2..l4_len of guests' unfinished checksums as DPDK does
- * (RTE_MBUF_F_TX_*_CKSUM for vhost with NET_COMPLIANT_OL_FLAGS). tx takes ownership of the first
- * `returned` mbufs; the rest stay with the caller. tx queue: any number, mapped inside (flow hash or
- * worker index).
+ * Workers. Returns the count.
+ * rx: one worker per queue at a time. A frame whose L4 checksum the guest left unfinished carries
+ * RTE_MBUF_F_TX_{TCP,UDP,SCTP}_CKSUM with RTE_MBUF_F_TX_IPV4/IPV6, l2_len and l3_len; the field holds the
+ * pseudo-header sum. Such frames may go to a port only if port_tx_csum() says so, else csum_finish() first.
+ * tx: any number of workers at once. Owns the first `returned` mbufs; the array may be reordered, the rest
+ * of it are the mbufs that did not fit and stay with the caller. `queue` is the worker's index; a vhost
+ * port ignores it and spreads flows over the enabled rings by mbuf->hash.rss if RTE_MBUF_F_RX_RSS_HASH is
+ * set, else by a hash of the headers. Frames of one flow keep their order.
+ * Locks of the library (22.11): tx spins on the ring's lock (other workers, messages of the front end), rx
+ * only tries it and returns 0 if taken.
  */
 uint16_t port_rx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 uint16_t port_tx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+bool port_tx_csum(const struct port *port);
 
 /* Receive queues a worker should poll now (changes with ring state; 0 when rings are down). */
 uint16_t port_rx_queues(const struct port *port);
 
-/* A descriptor that becomes readable when a frame may wait, for adaptive polling; -1: none. */
+/*
+ * Adaptive polling: port_rx_notify(q, true); one more port_rx(q); then sleep in poll() on port_rx_fd(q) if it
+ * is not -1, else for a short time; then port_rx_notify(q, false). Ask for the descriptor before each sleep
+ * and keep it in no epoll set: it belongs to the device or the front end. An eventfd (vhost) may stay
+ * readable without a frame waiting: port_rx_notify(false) empties it.
+ */
 int port_rx_fd(const struct port *port, uint16_t queue);
-/* Ask the other side to signal (true before sleeping) or not. */
 void port_rx_notify(struct port *port, uint16_t queue, bool on);
 
 #endif
