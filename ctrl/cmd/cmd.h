@@ -34,8 +34,8 @@ struct rpc_request;
 /* A running command: from the call of its function to the end of the answer. */
 struct cmd {
 	void *ctx; /* as given for its noun */
-	const char *const
-		*args; /* without options and the name; valid until the answer is complete */
+	/* Without options and the name; valid until the answer is complete. */
+	const char *const *args;
 	size_t n_args;
 	void *state; /* the command's own, for steps and late answers */
 };
@@ -52,8 +52,8 @@ struct cmd_row {
 	const char *name; /* "noun/verb" */
 	const char *usage; /* arguments and options, "[VPORT] [--limit=N]"; --json is added */
 	int min_args, max_args; /* options not counted; max -1: any number */
-	const char *
-		options; /* names it takes, "limit vpc=": with '=' when a value must follow; or NULL */
+	/* The options it takes, "limit= brief": with '=' when a value must follow. NULL: none. */
+	const char *options;
 	unsigned int flags;
 	cmd_fn *run;
 	const char *help; /* one line; further lines are shown by `help NAME` */

@@ -12,8 +12,8 @@
  *	}
  *	out_table_end(out);
  *
- * Text: NAME RX_PACKETS in aligned columns, numbers to the right; fields of an object as lines
- * "key value", nested ones indented. JSON: {"vports":[{"name":"vm1","rx_packets":7}]}, a row a line.
+ * Text: NAME RX_PACKETS in aligned columns, numbers to the right; fields of an object as lines "key
+ * value", nested ones indented. JSON: {"vports":[{"name":"vm1","rx_packets":7}]}, a row a line.
  *
  * The first row names the columns; later rows give their fields in the same order and may leave
  * some out. Lists and objects in a row become "a,b" and columns "object.field". Rows go out as they
@@ -44,7 +44,8 @@ void out_abandon(struct out *out);
 /* 0 or -ENOMEM: the output is not whole. */
 int out_error(const struct out *out);
 
-/* key NULL: only in a list. */
+/* A list holds values, each with key NULL; everything else needs a key. A row holds values, lists
+ * and objects. Tables stand in objects. */
 void out_object(struct out *out, const char *key);
 void out_object_end(struct out *out);
 void out_list(struct out *out, const char *key);
@@ -67,7 +68,7 @@ void out_ns(struct out *out, const char *key, uint64_t time_ns);
 /* JSON: {"done":D,"total":T}; text: a bar and per cent. total 0: nothing to do, all done. */
 void out_progress(struct out *out, const char *key, uint64_t done, uint64_t total);
 
-/* A sentence for people: text only. */
+/* A sentence for people: text only, not within tables. */
 void out_note(struct out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

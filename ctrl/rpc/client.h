@@ -20,7 +20,8 @@ struct rpc_answer {
 	size_t len_bytes;
 };
 
-/* Takes a piece of the result as it arrives, decoded. Not 0: give up, the call returns it. */
+/* Takes a piece of the result as it arrives, decoded. 0, or negative to give up: the call returns
+ * it. */
 typedef int rpc_sink(void *ctx, const char *text, size_t len_bytes);
 
 struct rpc_call {

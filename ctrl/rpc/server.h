@@ -93,7 +93,7 @@ void rpc_reply_fail(struct rpc_reply *reply, const char *text);
 size_t rpc_reply_room(const struct rpc_reply *reply);
 
 /* Calls fn(ctx) once from the loop, when there is room; at once (next round) if there is already.
- * Called too when the client is gone. Must not be pending when the reply ends. */
+ * Called too when the client is gone, unless on_gone is set. */
 void rpc_reply_on_drain(struct rpc_reply *reply, loop_fn *fn, void *ctx);
 
 /* The client hung up; appended text goes nowhere. on_gone: called once when that happens. */
