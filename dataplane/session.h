@@ -141,13 +141,21 @@ static inline enum session_state session_state(const struct session *s)
 		atomic_load_explicit(&s->state, memory_order_relaxed) & SESSION_STATE_MASK);
 }
 
-/* The state whose idle time counts: the session's own, or that of a closed one under a RST watch. */
+/*
+ * The state whose idle time counts: the session's own, but that of a closed one under a RST watch, and that of
+ * the association which a new SCTP set-up has not replaced yet (anyone can send an INIT).
+ */
 static inline enum session_state session_idle_state(const struct session *s)
 {
 	uint64_t word = atomic_load_explicit(&s->state, memory_order_relaxed);
+	enum session_state state = (enum session_state)(word & SESSION_STATE_MASK);
 
-	return word & SESSION_RST_WATCH ? SESSION_TCP_CLOSE
-					: (enum session_state)(word & SESSION_STATE_MASK);
+	if (word & SESSION_RST_WATCH)
+		return SESSION_TCP_CLOSE;
+	if ((word & SESSION_ASSURED) &&
+		(state == SESSION_SCTP_INIT || state == SESSION_SCTP_INIT_ACK))
+		return SESSION_SCTP_ESTABLISHED;
+	return state;
 }
 
 /* Has the session outlived its idle time? now_ms: the vport's clock. */

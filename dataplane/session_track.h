@@ -52,6 +52,9 @@ enum drop_reason track_packet(struct session *s, const struct track_policy *poli
 /* An ICMP error that quotes a packet of this session: plausible? (TCP: quoted sequence in window.) */
 enum drop_reason track_related(const struct session *s, const struct pkt *p);
 
+/* May a session of this protocol be in this state? For records that came from elsewhere. */
+bool track_state_valid(uint8_t proto, enum session_state state);
+
 /*
  * Numbers are not known well (degraded activation): no window checks until both sides have been heard. Before
  * workers see the session, or while its vport is passive.

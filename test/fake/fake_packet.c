@@ -68,8 +68,8 @@ static void put_mac(struct writer *w, const char *text, const char *usual)
 {
 	struct rte_ether_addr mac;
 	unsigned int b[6];
-	int n = sscanf(text ? text : usual, "%x:%x:%x:%x:%x:%x", &b[0], &b[1], &b[2], &b[3], &b[4],
-		&b[5]);
+	int n = sscanf(
+		text ? text : usual, "%x:%x:%x:%x:%x:%x", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5]);
 
 	assert(n == 6);
 	(void)n;
@@ -259,8 +259,7 @@ static void put_l4(
 		memcpy(l4 + csum_off, &crc, 4);
 		return;
 	}
-	sum = proto == IPPROTO_ICMP ? 0
-				    : pseudo_sum(addresses, six, proto, (size_t)(w->at - l4));
+	sum = proto == IPPROTO_ICMP ? 0 : pseudo_sum(addresses, six, proto, (size_t)(w->at - l4));
 	sum = (uint16_t)~sum_bytes(sum, l4, (size_t)(w->at - l4));
 	if (proto == IPPROTO_UDP && sum == 0)
 		sum = 0xffff;
@@ -319,9 +318,7 @@ size_t fake_packet_build(const struct fake_packet *f, uint8_t *frame, size_t siz
 		put16(&w, RTE_ETHER_TYPE_VLAN);
 		put16(&w, f->vlan[i]);
 	}
-	put16(&w, f->ethertype ? f->ethertype
-		  : six	       ? RTE_ETHER_TYPE_IPV6
-			       : RTE_ETHER_TYPE_IPV4);
+	put16(&w, f->ethertype ? f->ethertype : six ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
 	if (six)
 		put_ipv6(&w, f, proto);
 	else
@@ -382,9 +379,12 @@ size_t fake_vxlan_build(const struct fake_vxlan *v, const uint8_t *inner, size_t
 		.payload_len = (uint16_t)(8 + inner_len)};
 
 	assert(inner_len + 8 <= sizeof(payload));
-	outer.zero_l4_csum = v->zero_l4_csum ||
-			     (!is_ipv6(outer.src) && !v->checksum && !v->bad_l4_csum);
-	store32(payload, (uint32_t)(v->no_flags ? 0 : v->flags ? v->flags : 8) << 24 |
+	outer.zero_l4_csum =
+		v->zero_l4_csum || (!is_ipv6(outer.src) && !v->checksum && !v->bad_l4_csum);
+	store32(payload, (uint32_t)(v->no_flags ? 0
+				    : v->flags  ? v->flags
+						: 8)
+					 << 24 |
 				 (v->reserved & 0xffffff));
 	store32(payload + 4, v->vni << 8 | v->reserved >> 24);
 	memcpy(payload + 8, inner, inner_len);

@@ -147,7 +147,10 @@ struct pkt *fake_pkt_wrap(struct fake_pkt *f, const uint8_t *frame, size_t len, 
 		l3_off += 4;
 	find_layout(&l, data, l3_off);
 	assert(l.l4_off + l.l4_len <= len);
-	*p = (struct pkt){.mbuf = &f->mbuf, .dir = dir, .l3_off = l3_off, .l4_off = l.l4_off,
+	*p = (struct pkt){.mbuf = &f->mbuf,
+		.dir = dir,
+		.l3_off = l3_off,
+		.l4_off = l.l4_off,
 		.proto = l.proto};
 	p->flags = (l.six ? PKT_IPV6 : 0) | (l.fragment ? PKT_FRAGMENT : 0) |
 		   (l.later ? PKT_LATER_FRAGMENT : 0);
