@@ -2,12 +2,12 @@
 #ifndef FERRY_CSUM_H
 #define FERRY_CSUM_H
 /*
- * Internet checksums (RFC 1071). Those that guests left unfinished (virtio CSUM) are finished here before a
- * frame leaves on a path that does not carry the offload; incremental updates (RFC 1624) serve
- * translation. Any worker; parsed packets only; nothing here allocates.
+ * Internet checksums (RFC 1071). Those that guests left unfinished (virtio CSUM) are finished here
+ * before a frame leaves on a path that does not carry the offload; incremental updates (RFC 1624)
+ * serve translation. Any worker; parsed packets only; nothing here allocates.
  *
- * "Unfinished" is what either DPDK form says: an L4 flag of the Tx kind (RTE_MBUF_F_TX_*_CKSUM), or the
- * Rx kind RTE_MBUF_F_RX_L4_CKSUM_NONE of a vhost port with compliant flags.
+ * "Unfinished" is what either DPDK form says: an L4 flag of the Tx kind (RTE_MBUF_F_TX_*_CKSUM), or
+ * the Rx kind RTE_MBUF_F_RX_L4_CKSUM_NONE of a vhost port with compliant flags.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,16 +17,16 @@
 bool csum_unfinished(const struct rte_mbuf *m);
 
 /*
- * Finish IPv4 header and L4 checksum (TCP, UDP, ICMPv6, SCTP) when m->ol_flags ask for it, then clear the
- * checksum flags. Offsets come from p, not from the mbuf. A frame without such flags is not touched; nor
- * are the bytes of a fragment, whose checksum no single piece can finish.
+ * Finish IPv4 header and L4 checksum (TCP, UDP, ICMPv6, SCTP) when m->ol_flags ask for it, then
+ * clear the checksum flags. Offsets come from p, not from the mbuf. A frame without such flags is
+ * not touched; nor are the bytes of a fragment, whose checksum no single piece can finish.
  */
 void csum_finish(struct pkt *p);
 
 /*
- * For a path that carries the offload: leave an unfinished checksum unfinished, in the form the next
- * driver wants (Tx flags, l2_len..l4_len, pseudo header sum in the field). What has no such form (ICMPv6)
- * is finished instead.
+ * For a path that carries the offload: leave an unfinished checksum unfinished, in the form the
+ * next driver wants (Tx flags, l2_len..l4_len, pseudo header sum in the field). What has no such
+ * form (ICMPv6) is finished instead.
  */
 void csum_carry(struct pkt *p);
 
@@ -50,10 +50,10 @@ rte_be16_t csum_update(rte_be16_t csum, const void *from, const void *to, uint16
 rte_be16_t csum_update_udp(rte_be16_t csum, const void *from, const void *to, uint16_t len_bytes);
 
 /*
- * Part of p changed in place from `from` to `to`: keep its L4 checksum true. `pseudo`: the bytes are an
- * address (they count only where a pseudo header does: not for ICMPv4 and SCTP); else they are part of
- * the L4 header. Does nothing for later fragments, unfinished checksums and protocols without one.
- * SCTP (CRC32C) is not incremental: after a change of ports call csum_sctp().
+ * Part of p changed in place from `from` to `to`: keep its L4 checksum true. `pseudo`: the bytes
+ * are an address (they count only where a pseudo header does: not for ICMPv4 and SCTP); else they
+ * are part of the L4 header. Does nothing for later fragments, unfinished checksums and protocols
+ * without one. SCTP (CRC32C) is not incremental: after a change of ports call csum_sctp().
  */
 struct csum_change {
 	const void *from, *to;
@@ -66,8 +66,8 @@ void csum_l4_change(struct pkt *p, const struct csum_change *change);
 void csum_sctp(struct pkt *p);
 
 /*
- * One's complement sum (not inverted, folded) of the pseudo header of p's IP header for `len_bytes` of
- * `proto`; network order as it lies in memory.
+ * One's complement sum (not inverted, folded) of the pseudo header of p's IP header for `len_bytes`
+ * of `proto`; network order as it lies in memory.
  */
 uint16_t csum_pseudo(const void *ip, bool is_ipv6, uint8_t proto, uint32_t len_bytes);
 

@@ -2,18 +2,20 @@
 #ifndef FERRY_PARSE_H
 #define FERRY_PARSE_H
 /*
- * The parse stage: Ethernet, IPv4/IPv6 with extension headers, TCP/UDP/SCTP/ICMP, and the packet quoted in
- * an ICMP error. Fills offsets, protocol, flags, payload length and the session key for p->dir. Hostile
- * input: every length is checked against the mbuf before it is read. The bytes of the frame never change;
- * where its headers lie in several segments they are gathered in the first one.
+ * The parse stage: Ethernet, IPv4/IPv6 with extension headers, TCP/UDP/SCTP/ICMP, and the packet
+ * quoted in an ICMP error. Fills offsets, protocol, flags, payload length and the session key for
+ * p->dir. Hostile input: every length is checked against the mbuf before it is read. The bytes of
+ * the frame never change; where its headers lie in several segments they are gathered in the first
+ * one.
  *
  * Choices:
  *  - VLAN tags (802.1Q, 802.1ad, priority tags too) are dropped as BAD_ETHER: a VPC is one untagged
- *    segment, RFC 7348 6.1 says that inner tags should be discarded, and a key without the tag would
- *    let tagged frames use untagged sessions. So is every EtherType but IP, ARP and RARP.
- *  - IPv4 source routes and IPv6 routing headers with segments left are refused (RFC 7126, 5095): the
- *    address in the header would not be the one the policy is about.
- *  - At most PARSE_EXTENSIONS_MAX IPv6 extension headers of PARSE_EXTENSIONS_BYTES; jumbograms refused.
+ *    segment, RFC 7348 6.1 says that inner tags should be discarded, and a key without the tag
+ * would let tagged frames use untagged sessions. So is every EtherType but IP, ARP and RARP.
+ *  - IPv4 source routes and IPv6 routing headers with segments left are refused (RFC 7126, 5095):
+ * the address in the header would not be the one the policy is about.
+ *  - At most PARSE_EXTENSIONS_MAX IPv6 extension headers of PARSE_EXTENSIONS_BYTES; jumbograms
+ * refused.
  *  - IPv4 header checksums are verified; L4 checksums are the receiver's (a wrong one stays wrong).
  *  - An atomic IPv6 fragment is a whole packet (RFC 6946). ESP and AH are protocols without ports.
  *  - A fragmented ICMP error is BAD_L4 (errors fit in 576 and 1280 bytes).
@@ -24,9 +26,10 @@
 #define PARSE_EXTENSIONS_BYTES 512
 
 /*
- * p->mbuf, p->dir and p->flags (0 or what the caller knows, e.g. PKT_FROM_UPLINK) are set by the caller;
- * parse adds flags and sets p->drop and all else it finds; `vni` enters the key. A later fragment gets a key without
- * ports and PKT_LATER_FRAGMENT; frag.h finds its ports. PKT_NOT_IP frames have no key.
+ * p->mbuf, p->dir and p->flags (0 or what the caller knows, e.g. PKT_FROM_UPLINK) are set by the
+ * caller; parse adds flags and sets p->drop and all else it finds; `vni` enters the key. A later
+ * fragment gets a key without ports and PKT_LATER_FRAGMENT; frag.h finds its ports. PKT_NOT_IP
+ * frames have no key.
  */
 void parse_packet(struct pkt *p, uint32_t vni);
 
@@ -36,7 +39,8 @@ void parse_burst(struct pkt **pkts, uint16_t count, uint32_t vni);
 /* Readable tuple of a parsed packet (not for PKT_NOT_IP). */
 void parse_tuple(const struct pkt *p, struct session_tuple *tuple);
 
-/* IP addresses of the packet as local and remote of its direction (quoted ones for an ICMP error). */
+/* IP addresses of the packet as local and remote of its direction (quoted ones for an ICMP error).
+ */
 void parse_addresses6(const struct pkt *p, struct session_addresses6 *a6);
 
 /* Offset of the Fragment header of a parsed IPv6 packet; 0 when it has none. */

@@ -2,11 +2,11 @@
 #ifndef FERRY_PKT_H
 #define FERRY_PKT_H
 /*
- * One packet on its way through the stages: what parse found and what the later stages decided. It lives
- * in the worker's burst (hot in L1), never in the mbuf, and is valid for one burst only. Offsets count
- * from the start of the mbuf's data and are those of the VM's frame (inner, after decap).
- * Each stage takes a burst and leaves every packet either kept (drop == DROP_NONE) or dropped with a
- * reason; the worker sweeps the dropped ones out between the stages.
+ * One packet on its way through the stages: what parse found and what the later stages decided. It
+ * lives in the worker's burst (hot in L1), never in the mbuf, and is valid for one burst only.
+ * Offsets count from the start of the mbuf's data and are those of the VM's frame (inner, after
+ * decap). Each stage takes a burst and leaves every packet either kept (drop == DROP_NONE) or
+ * dropped with a reason; the worker sweeps the dropped ones out between the stages.
  */
 #include <stdint.h>
 
@@ -56,8 +56,8 @@ struct pkt {
 	uint8_t l3_off; /* Ethernet and tags: at most 22 */
 	uint8_t outer_ttl; /* PKT_FROM_UPLINK */
 	uint16_t l4_off;
-	uint16_t payload_len; /* behind the L4 header (TCP options are header; ICMP 8, SCTP 12 bytes),
-				 from the IP length: Ethernet padding does not count */
+	uint16_t payload_len; /* behind the L4 header (TCP options are header; ICMP 8, SCTP 12
+				 bytes), from the IP length: Ethernet padding does not count */
 	uint8_t proto; /* IP protocol after extension headers */
 	uint8_t tcp_flags; /* TCP only */
 	uint32_t frag; /* frag_input, first fragments: names the datagram for frag_verdict */
@@ -78,6 +78,23 @@ static inline void *pkt_l3(const struct pkt *p)
 static inline void *pkt_l4(const struct pkt *p)
 {
 	return pkt_at(p, p->l4_off);
+}
+
+/* Cut a frame to its first `len` bytes (at most pkt_len), through segments: padding goes. */
+static inline void pkt_truncate(struct rte_mbuf *m, uint32_t len)
+{
+	struct rte_mbuf *seg = m;
+	uint16_t segments = 1;
+
+	if (m->pkt_len == len)
+		return;
+	m->pkt_len = len;
+	for (; len > seg->data_len; seg = seg->next, segments++)
+		len -= seg->data_len;
+	seg->data_len = (uint16_t)len;
+	m->nb_segs = segments;
+	rte_pktmbuf_free(seg->next);
+	seg->next = NULL;
 }
 
 #endif

@@ -49,9 +49,9 @@ void tunnel_set_mac(struct tunnel *tunnel, const struct rte_ether_addr *next_hop
  * Put the outer header on a complete inner frame (checksums finished, no offload flags left).
  * entropy: inner flow hash, becomes the UDP source port 49152-65535 (RFC 7348 5, RFC 6335).
  * ttl: VXLAN_TTL, or the received one minus one for a relayed packet.
- * Over IPv4 the UDP checksum is zero and DF is set (VTEPs never fragment, RFC 7348 4.3); over IPv6 the
- * checksum is computed, which reads the whole frame.
- * Returns false when there is no headroom or the frame is too long (the caller drops NO_MBUF).
+ * Over IPv4 the UDP checksum is zero and DF is set (VTEPs never fragment, RFC 7348 4.3); over IPv6
+ * the checksum is computed, which reads the whole frame. Returns false when there is no headroom or
+ * the frame is too long (the caller drops NO_MBUF).
  */
 bool vxlan_encap(const struct tunnel *tunnel, struct rte_mbuf *m, uint32_t vni, uint32_t entropy,
 	uint8_t ttl);
@@ -65,15 +65,17 @@ struct vxlan_outer {
 };
 
 /*
- * Look at an uplink frame without changing it. DROP_NONE: VXLAN for udp_port, `outer` is filled. NOT_OURS: no
- * VXLAN (ARP, ND, ICMP, other UDP: the caller hands it to neigh). Else the reason: BAD_VXLAN (I bit
- * clear), OUTER_FRAG, OUTER_CSUM (wrong when present; zero on IPv6), SHORT, BAD_IP. Reserved bits are
- * ignored. `check_sum`: verify a non-zero outer UDP checksum in software.
+ * Look at an uplink frame without changing it (its outer headers lie in the first segment).
+ * DROP_NONE: VXLAN for udp_port, `outer` is filled. NOT_OURS: no VXLAN (ARP, ND, ICMP, other UDP:
+ * the caller hands it to neigh). Else the reason: BAD_VXLAN (I bit clear), OUTER_FRAG, OUTER_CSUM
+ * (wrong when present; zero on IPv6), SHORT, BAD_IP. Reserved bits are ignored. `check_sum`: verify
+ * a non-zero outer UDP checksum in software.
  */
 enum drop_reason vxlan_parse(
 	const struct rte_mbuf *m, uint16_t udp_port, bool check_sum, struct vxlan_outer *outer);
 
-/* Take the outer header and padding off a frame that vxlan_parse() accepted; clears Rx offload flags. */
+/* Take the outer header and padding off a frame that vxlan_parse() accepted; clears Rx offload
+ * flags. */
 void vxlan_decap(struct rte_mbuf *m, const struct vxlan_outer *outer);
 
 #endif

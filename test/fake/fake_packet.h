@@ -2,15 +2,15 @@
 #ifndef FERRY_FAKE_PACKET_H
 #define FERRY_FAKE_PACKET_H
 /*
- * Frames for tests, built from a description in which zero means "the usual": Ethernet with VLAN tags, IPv4
- * and IPv6 with options and extension headers, TCP, UDP, SCTP, ICMP echo and errors; whole, in fragments,
- * padded, cut, with wrong checksums, raw or inside VXLAN. Nothing of the product's parser is used here, so
- * that a test of the parser has something to compare with. Needs no EAL but for fake_packet_mbuf().
+ * Frames for tests, built from a description in which zero means "the usual": Ethernet with VLAN
+ *tags, IPv4 and IPv6 with options and extension headers, TCP, UDP, SCTP, ICMP echo and errors;
+ *whole, in fragments, padded, cut, with wrong checksums, raw or inside VXLAN. Nothing of the
+ *product's parser is used here, so that a test of the parser has something to compare with. Needs
+ *no EAL but for fake_packet_mbuf().
  *
- *	struct fake_packet syn = {.src = "198.51.100.10", .dst = "10.0.0.5", .sport = 40000, .dport = 80,
- *		.proto = IPPROTO_TCP, .tcp_flags = RTE_TCP_SYN_FLAG, .seq = 100, .mss = 1460};
- *	uint8_t frame[FAKE_FRAME_MAX];
- *	size_t len = fake_packet_build(&syn, frame, sizeof(frame));
+ *	struct fake_packet syn = {.src = "198.51.100.10", .dst = "10.0.0.5", .sport = 40000, .dport
+ *= 80, .proto = IPPROTO_TCP, .tcp_flags = RTE_TCP_SYN_FLAG, .seq = 100, .mss = 1460}; uint8_t
+ *frame[FAKE_FRAME_MAX]; size_t len = fake_packet_build(&syn, frame, sizeof(frame));
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +29,8 @@
 #define FAKE_WSCALE(shift) ((uint8_t)(0x80 | (shift)))
 
 struct fake_packet {
-	/* Ethernet. MACs as text ("02:00:00:00:00:05"); NULL: 02:00:00:00:00:01 -> 02:00:00:00:00:02 */
+	/* Ethernet. MACs as text ("02:00:00:00:00:05"); NULL: 02:00:00:00:00:01 ->
+	 * 02:00:00:00:00:02 */
 	const char *src_mac, *dst_mac;
 	uint16_t vlan[FAKE_VLANS_MAX]; /* tags, outermost first, until the first 0; TPID 0x8100 */
 	uint16_t ethertype; /* 0: by the address family */
@@ -81,9 +82,10 @@ struct fake_packet {
 size_t fake_packet_build(const struct fake_packet *f, uint8_t *frame, size_t size);
 
 /*
- * Fragment of a whole frame without VLAN tags: bytes [offset, offset + len) of its IP payload, `offset` a
- * multiple of 8; MF is set unless it reaches the payload's end. IPv6: a fragment header is put after the
- * fixed header; `id` is its identification (IPv4: the frame's own). Returns the length, 0 past the end.
+ * Fragment of a whole frame without VLAN tags: bytes [offset, offset + len) of its IP payload,
+ * `offset` a multiple of 8; MF is set unless it reaches the payload's end. IPv6: a fragment header
+ * is put after the fixed header; `id` is its identification (IPv4: the frame's own). Returns the
+ * length, 0 past the end.
  */
 size_t fake_packet_fragment(const uint8_t *whole, size_t whole_len, uint16_t offset, uint16_t len,
 	uint32_t id, uint8_t *frame, size_t size);
@@ -118,6 +120,9 @@ struct fake_pkt {
 	struct rte_mbuf mbuf;
 	uint8_t room[RTE_PKTMBUF_HEADROOM + FAKE_FRAME_MAX];
 };
+
+/* The frame in f's mbuf; of f->pkt only mbuf and dir are set: what the caller of parse does. */
+struct pkt *fake_pkt_raw(struct fake_pkt *f, const uint8_t *frame, size_t len, enum pkt_dir dir);
 
 /* Build the frame into f->room and fill f->pkt (VNI 100) as parse would. */
 struct pkt *fake_pkt_make(struct fake_pkt *f, const struct fake_packet *spec, enum pkt_dir dir);

@@ -127,11 +127,8 @@ static uint16_t l4_header_len(const struct layout *l, const uint8_t *l4)
 	}
 }
 
-struct pkt *fake_pkt_wrap(struct fake_pkt *f, const uint8_t *frame, size_t len, enum pkt_dir dir)
+struct pkt *fake_pkt_raw(struct fake_pkt *f, const uint8_t *frame, size_t len, enum pkt_dir dir)
 {
-	struct pkt *p = &f->pkt;
-	struct layout l, quoted;
-	uint16_t l3_off = 14;
 	uint8_t *data = f->room + RTE_PKTMBUF_HEADROOM;
 
 	assert(len <= FAKE_FRAME_MAX);
@@ -139,10 +136,23 @@ struct pkt *fake_pkt_wrap(struct fake_pkt *f, const uint8_t *frame, size_t len, 
 	f->mbuf.buf_addr = f->room;
 	f->mbuf.buf_len = UINT16_MAX < sizeof(f->room) ? UINT16_MAX : (uint16_t)sizeof(f->room);
 	f->mbuf.data_off = RTE_PKTMBUF_HEADROOM;
+	f->mbuf.refcnt = 1;
 	f->mbuf.nb_segs = 1;
 	f->mbuf.pkt_len = f->mbuf.data_len = (uint16_t)len;
 	if (frame != data)
 		memcpy(data, frame, len);
+	f->pkt = (struct pkt){.mbuf = &f->mbuf, .dir = dir};
+	return &f->pkt;
+}
+
+struct pkt *fake_pkt_wrap(struct fake_pkt *f, const uint8_t *frame, size_t len, enum pkt_dir dir)
+{
+	struct pkt *p = &f->pkt;
+	struct layout l, quoted;
+	uint16_t l3_off = 14;
+	uint8_t *data = f->room + RTE_PKTMBUF_HEADROOM;
+
+	fake_pkt_raw(f, frame, len, dir);
 	while (load16(data + l3_off - 2) == RTE_ETHER_TYPE_VLAN)
 		l3_off += 4;
 	find_layout(&l, data, l3_off);

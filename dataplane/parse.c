@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The parse stage. Two paths give the same answer: parse_fast() takes what nearly all packets are
+ * (untagged IPv4 without options, not a fragment, TCP or UDP, headers in one segment) and says so;
+ * all else, and all that is wrong, goes through parse_frame(), which finds the reason. Only
+ * parse_frame() drops.
+ *
+ * Any worker; no state of its own.
+ */
+#include "dataplane/parse.h"
+
+#include <netinet/in.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_ip.h>
+#include <rte_prefetch.h>
+#include <rte_tcp.h>
+#include <rte_udp.h>
+
+#include "dataplane/csum.h"
+#include "dataplane/parse_ip.h"
+
+#define ETH_LEN ((uint16_t)sizeof(struct rte_ether_hdr))
+#define IPV4_LEN ((uint16_t)sizeof(struct rte_ipv4_hdr))
+#define FAST_LEN (ETH_LEN + IPV4_LEN + (uint16_t)sizeof(struct rte_tcp_hdr))
+#define PREFETCH_AHEAD 3
+
+/* Headers are gathered up to here: frame, extensions, ICMP, quoted packet with its own extensions.
+ */
+#define GATHER_LEN 1280
+
+struct parse_ports {
+	rte_be16_t source, destination;
+};
+
+static inline uint16_t load16(const uint8_t *b)
+{
+	uint16_t v;
+
+	__builtin_memcpy(&v, b, sizeof(v));
+	return v;
+}
+
+static inline uint32_t load32(const uint8_t *b)
+{
+	uint32_t v;
+
+	__builtin_memcpy(&v, b, sizeof(v));
+	return v;
+}
+
+static inline uint64_t load64(const uint8_t *b)
+{
+	uint64_t v;
+
+	__builtin_memcpy(&v, b, sizeof(v));
+	return v;
+}
+
+/* Is the one's complement sum of a 20-byte IPv4 header right? */
+static inline bool header4_sum_ok(const uint8_t *l3)
+{
+	uint64_t sum = (uint64_t)load32(l3) + load32(l3 + 4) + load32(l3 + 8) + load32(l3 + 12) +
+		       load32(l3 + 16);
+
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16) == 0xffff;
+}
+
+/*
+ * IPv4 key. In memory order (source, destination) is (local, remote) of an egress packet; the other
+ * direction is the same turned by half its width.
+ */
+static inline void key4(struct pkt *p, uint32_t vni_proto, const uint8_t *addresses, uint32_t ports,
+	unsigned int dir)
+{
+	uint64_t pair = load64(addresses);
+	unsigned int turn = dir * 32;
+
+	p->key.addresses = pair << turn | pair >> (-turn & 63);
+	turn = dir * 16;
+	ports = ports << turn | ports >> (-turn & 31);
+	p->key.vni_proto = vni_proto;
+	p->key.local_port = (rte_be16_t)ports;
+	p->key.remote_port = (rte_be16_t)(ports >> 16);
+	p->hash = session_key_hash(&p->key);
+}
+
+static void key6(struct pkt *p, uint32_t vni_proto, const uint8_t *addresses, uint32_t ports,
+	unsigned int dir)
+{
+	struct in6_addr pair[2];
+
+	memcpy(pair, addresses, sizeof(pair));
+	p->key.addresses = session_key_fold6(&pair[dir], &pair[!dir]);
+	p->key.vni_proto = vni_proto;
+	p->key.local_port = (rte_be16_t)(dir ? ports >> 16 : ports);
+	p->key.remote_port = (rte_be16_t)(dir ? ports : ports >> 16);
+	p->hash = session_key_hash(&p->key);
+}
+
+static void set_key(struct pkt *p, uint32_t vni_proto, const uint8_t *l3, struct parse_ports ports,
+	unsigned int dir)
+{
+	uint32_t both = (uint32_t)ports.destination << 16 | ports.source;
+
+	if (l3[0] >> 4 == 6)
+		key6(p, vni_proto, l3 + offsetof(struct rte_ipv6_hdr, src_addr), both, dir);
+	else
+		key4(p, vni_proto, l3 + offsetof(struct rte_ipv4_hdr, src_addr), both, dir);
+}
+
+/* Copy the first `want` bytes of a chain together in its first segment, where it has the room. */
+static void gather(struct rte_mbuf *m, uint32_t want)
+{
+	struct rte_mbuf *next = m->next;
+
+	if (want > m->pkt_len)
+		want = m->pkt_len;
+	if (!RTE_MBUF_DIRECT(m) || rte_mbuf_refcnt_read(m) != 1 || want <= m->data_len ||
+		want - m->data_len > rte_pktmbuf_tailroom(m))
+		return;
+	while (m->data_len < want && next != NULL) {
+		uint16_t n = (uint16_t)RTE_MIN(want - m->data_len, next->data_len);
+
+		memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, m->data_len),
+			rte_pktmbuf_mtod(next, const uint8_t *), n);
+		m->data_len += n;
+		next->data_off += n;
+		next->data_len -= n;
+		if (next->data_len == 0) {
+			m->next = next->next;
+			m->nb_segs--;
+			next->next = NULL;
+			next->nb_segs = 1;
+			rte_pktmbuf_free_seg(next);
+			next = m->next;
+		}
+	}
+}
+
+/* The packet quoted in an ICMP error names the session; it went the other way. */
+static enum drop_reason parse_quoted(struct pkt *p, uint32_t vni, const uint8_t *l3, uint32_t avail)
+{
+	struct parse_ports ports = {0, 0};
+	struct parse_ip ip;
+	const uint8_t *l4;
+	enum parse_icmp_kind kind;
+	bool is_ipv6 = p->flags & PKT_IPV6;
+
+	if (parse_ip_quoted(l3, avail, &ip) != DROP_NONE || (ip.flags ^ p->flags) & PKT_IPV6)
+		return DROP_BAD_L4;
+	l4 = l3 + ip.header_len;
+	if (!(ip.flags & PKT_LATER_FRAGMENT)) {
+		switch (ip.proto) {
+		case IPPROTO_TCP:
+		case IPPROTO_UDP:
+		case IPPROTO_SCTP:
+		case IPPROTO_ICMP:
+		case IPPROTO_ICMPV6:
+			if (avail < ip.header_len + 8)
+				return DROP_BAD_L4;
+		}
+		if (ip.proto == IPPROTO_TCP || ip.proto == IPPROTO_UDP || ip.proto == IPPROTO_SCTP)
+			ports = (struct parse_ports){load16(l4), load16(l4 + 2)};
+		if (ip.proto == (is_ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+			kind = parse_icmp_kind(is_ipv6, l4[0]);
+			if (kind == PARSE_ICMP_ERROR)
+				return DROP_BAD_L4;
+			if (kind == PARSE_ICMP_QUERY)
+				ports.source = load16(l4 + 4);
+			else if (kind == PARSE_ICMP_REPLY)
+				ports.destination = load16(l4 + 4);
+		}
+	}
+	p->flags |= PKT_ICMP_ERROR;
+	set_key(p, vni << 8 | ip.proto, l3, ports, p->dir == PKT_EGRESS ? PKT_INGRESS : PKT_EGRESS);
+	return DROP_NONE;
+}
+
+static enum drop_reason parse_icmp(struct pkt *p, uint32_t vni, uint32_t avail)
+{
+	const uint8_t *l4 = pkt_l4(p);
+	struct parse_ports ports = {0, 0};
+
+	switch (parse_icmp_kind(p->flags & PKT_IPV6, l4[0])) {
+	case PARSE_ICMP_ERROR:
+		if (p->flags & PKT_FRAGMENT)
+			return DROP_BAD_L4;
+		return parse_quoted(p, vni, l4 + 8, RTE_MIN(avail, p->payload_len + 8u) - 8);
+	case PARSE_ICMP_QUERY:
+		p->flags |= PKT_ICMP_QUERY;
+		ports.source = load16(l4 + 4);
+		break;
+	case PARSE_ICMP_REPLY:
+		ports.destination = load16(l4 + 4);
+		break;
+	default:
+		break;
+	}
+	set_key(p, vni << 8 | p->proto, pkt_l3(p), ports, p->dir);
+	return DROP_NONE;
+}
+
+/* Length of the L4 header of a known protocol with `len` bytes of L4 there; 0: nothing to check. */
+static uint32_t header_need(uint8_t proto, bool is_ipv6)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return sizeof(struct rte_tcp_hdr);
+	case IPPROTO_UDP:
+		return sizeof(struct rte_udp_hdr);
+	case IPPROTO_SCTP:
+		return 12;
+	case IPPROTO_ICMP:
+		return is_ipv6 ? 0 : 8;
+	case IPPROTO_ICMPV6:
+		return is_ipv6 ? 8 : 0;
+	default:
+		return 0;
+	}
+}
+
+static enum drop_reason split_header(struct pkt *p, uint32_t vni, uint32_t len)
+{
+	if (!(p->flags & PKT_FRAGMENT) || p->flags & PKT_IPV6)
+		return DROP_BAD_L4;
+	p->flags |= PKT_SPLIT_HEADER;
+	p->payload_len = (uint16_t)len;
+	set_key(p, vni << 8 | p->proto, pkt_l3(p), (struct parse_ports){0, 0}, p->dir);
+	return DROP_NONE;
+}
+
+/* `len`: bytes of L4 by the IP length; `avail`: those that may be read. */
+static enum drop_reason parse_l4(struct pkt *p, uint32_t vni, uint32_t len, uint32_t avail)
+{
+	bool is_ipv6 = p->flags & PKT_IPV6;
+	uint32_t need = header_need(p->proto, is_ipv6);
+	struct parse_ports ports = {0, 0};
+	const uint8_t *l4 = pkt_l4(p);
+
+	if (p->flags & PKT_LATER_FRAGMENT)
+		need = 0;
+	if (need != 0) {
+		if (len < need)
+			return split_header(p, vni, len);
+		if (avail < need)
+			return DROP_SHORT;
+		if (p->proto == IPPROTO_TCP) {
+			need = (l4[12] >> 4) * 4u;
+			if (need < sizeof(struct rte_tcp_hdr))
+				return DROP_BAD_L4;
+			if (len < need)
+				return split_header(p, vni, len);
+			if (avail < need)
+				return DROP_SHORT;
+			p->tcp_flags = l4[13];
+		}
+		if (p->proto == IPPROTO_UDP) {
+			uint32_t udp_len = rte_be_to_cpu_16(load16(l4 + 4));
+
+			if (udp_len < need || (udp_len > len && !(p->flags & PKT_FRAGMENT)))
+				return DROP_BAD_L4;
+			len = RTE_MIN(len, udp_len);
+		}
+	}
+	p->payload_len = (uint16_t)(len - need);
+	if (need != 0 && p->proto == (is_ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+		return parse_icmp(p, vni, avail);
+	if (need != 0)
+		ports = (struct parse_ports){load16(l4), load16(l4 + 2)};
+	set_key(p, vni << 8 | p->proto, pkt_l3(p), ports, p->dir);
+	return DROP_NONE;
+}
+
+static enum drop_reason not_ip(struct pkt *p, const struct rte_mbuf *m)
+{
+	if (m->data_len < ETH_LEN + 28) /* RFC 826 for Ethernet and IPv4; RARP is alike */
+		return DROP_SHORT;
+	p->flags |= PKT_NOT_IP;
+	p->key.word[0] = 0;
+	p->key.word[1] = 0;
+	p->hash = 0;
+	return DROP_NONE;
+}
+
+static enum drop_reason parse_frame(struct pkt *p, uint32_t vni)
+{
+	struct rte_mbuf *m = p->mbuf;
+	struct parse_ip_input in;
+	struct parse_ip ip;
+	const uint8_t *d;
+	enum drop_reason reason;
+
+	if (unlikely(m->nb_segs > 1))
+		gather(m, GATHER_LEN);
+	if (m->data_len < ETH_LEN)
+		return DROP_SHORT;
+	p->l3_off = p->l4_off = ETH_LEN;
+	p->payload_len = 0;
+	p->proto = 0;
+	p->tcp_flags = 0;
+	d = rte_pktmbuf_mtod(m, const uint8_t *);
+	if (d[0] & 1)
+		p->flags |= PKT_MULTICAST;
+	in = (struct parse_ip_input){.l3 = d + ETH_LEN,
+		.avail = m->data_len - (uint32_t)ETH_LEN,
+		.total = m->pkt_len - ETH_LEN};
+	switch (load16(d + 12)) {
+	case RTE_BE16(RTE_ETHER_TYPE_IPV4):
+		reason = parse_ip4(&in, &ip);
+		break;
+	case RTE_BE16(RTE_ETHER_TYPE_IPV6):
+		reason = parse_ip6(&in, &ip);
+		break;
+	case RTE_BE16(RTE_ETHER_TYPE_ARP):
+	case RTE_BE16(RTE_ETHER_TYPE_RARP):
+		return not_ip(p, m);
+	default:
+		return DROP_BAD_ETHER;
+	}
+	if (reason != DROP_NONE)
+		return reason;
+	p->l4_off = (uint16_t)(ETH_LEN + ip.header_len);
+	p->proto = ip.proto;
+	p->flags |= ip.flags;
+	return parse_l4(p, vni, ip.payload_len, in.avail - ip.header_len);
+}
+
+/*
+ * False: not the common case, nothing decided. All conditions are gathered in one branch; a UDP
+ * packet needs its 8 bytes only, but frames shorter than FAST_LEN are rare enough for the other
+ * path.
+ */
+static inline bool parse_fast(struct pkt *p, uint32_t vni)
+{
+	const struct rte_mbuf *m = p->mbuf;
+	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
+	const uint8_t *l3 = d + ETH_LEN, *l4 = l3 + IPV4_LEN;
+	uint32_t total, end, header, minimum;
+	uint8_t proto;
+	bool tcp;
+
+	if (unlikely(m->data_len < FAST_LEN))
+		return false;
+	/* EtherType, version and header length in one word; fragment offset and MF in another */
+	if (unlikely((load32(d + 12) & RTE_BE32(0xffffff00)) != RTE_BE32(0x08004500) ||
+		     (load16(l3 + 6) & RTE_BE16(0x3fff)) != 0))
+		return false;
+	proto = l3[9];
+	tcp = proto == IPPROTO_TCP;
+	total = rte_be_to_cpu_16(load16(l3 + 2));
+	minimum = tcp ? sizeof(struct rte_tcp_hdr) : sizeof(struct rte_udp_hdr);
+	header = tcp ? (l4[12] >> 4) * 4u : sizeof(struct rte_udp_hdr);
+	end = tcp ? total - IPV4_LEN : rte_be_to_cpu_16(load16(l4 + 4));
+	if (unlikely(!((tcp | (proto == IPPROTO_UDP)) & (total >= IPV4_LEN) & (header >= minimum) &
+		       (end >= header) & (end + IPV4_LEN <= total) &
+		       (total + ETH_LEN <= m->pkt_len) &
+		       (header + ETH_LEN + IPV4_LEN <= m->data_len) & header4_sum_ok(l3))))
+		return false;
+	p->flags |= (uint16_t)((d[0] & 1) * PKT_MULTICAST);
+	p->drop = DROP_NONE;
+	p->l3_off = ETH_LEN;
+	p->l4_off = ETH_LEN + IPV4_LEN;
+	p->payload_len = (uint16_t)(end - header);
+	p->proto = proto;
+	p->tcp_flags = tcp ? l4[13] : 0;
+	key4(p, vni << 8 | proto, l3 + offsetof(struct rte_ipv4_hdr, src_addr), load32(l4), p->dir);
+	return true;
+}
+
+void parse_packet(struct pkt *p, uint32_t vni)
+{
+	if (!parse_fast(p, vni))
+		p->drop = parse_frame(p, vni);
+}
+
+void parse_burst(struct pkt **pkts, uint16_t count, uint32_t vni)
+{
+	for (uint16_t i = 0; i < count; i++) {
+		if (i + PREFETCH_AHEAD < count)
+			rte_prefetch0(
+				rte_pktmbuf_mtod(pkts[i + PREFETCH_AHEAD]->mbuf, const void *));
+		if (unlikely(!parse_fast(pkts[i], vni)))
+			pkts[i]->drop = parse_frame(pkts[i], vni);
+	}
+}
+
+void parse_addresses6(const struct pkt *p, struct session_addresses6 *a6)
+{
+	bool error = p->flags & PKT_ICMP_ERROR;
+	const uint8_t *l3 = error ? (const uint8_t *)pkt_l4(p) + 8 : pkt_l3(p);
+	unsigned int dir = error ? !p->dir : p->dir;
+	struct in6_addr pair[2];
+
+	memcpy(pair, l3 + offsetof(struct rte_ipv6_hdr, src_addr), sizeof(pair));
+	a6->local = pair[dir];
+	a6->remote = pair[!dir];
+}
+
+void parse_tuple(const struct pkt *p, struct session_tuple *tuple)
+{
+	struct session_addresses6 a6;
+
+	if (p->flags & PKT_IPV6)
+		parse_addresses6(p, &a6);
+	session_key_unpack(&p->key, p->flags & PKT_IPV6 ? &a6 : NULL, tuple);
+}
+
+uint16_t parse_fragment6_off(const struct pkt *p)
+{
+	struct parse_ip_input in = {
+		.l3 = pkt_l3(p), .avail = p->mbuf->data_len - (uint32_t)p->l3_off, .quoted = true};
+	struct parse_ip ip;
+
+	if (!(p->flags & PKT_IPV6) || parse_ip6(&in, &ip) != DROP_NONE || ip.fragment_off == 0)
+		return 0;
+	return p->l3_off + ip.fragment_off;
+}

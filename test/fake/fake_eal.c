@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "test/fake/fake_eal.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_mbuf.h>
+
+int fake_eal_start(void)
+{
+	char prefix[48];
+	char *argv[] = {"test", "--no-huge", "--no-shconf", "-m", "128", "--no-pci", "--lcores",
+		"0", "--no-telemetry", "--log-level", "error", prefix, NULL};
+
+	snprintf(prefix, sizeof(prefix), "--file-prefix=ferry-test-%d", (int)getpid());
+	if (rte_eal_init((int)RTE_DIM(argv) - 1, argv) < 0) {
+		fprintf(stderr, "EAL does not start: %s\n", rte_strerror(rte_errno));
+		return -1;
+	}
+	return 0;
+}
+
+struct rte_mempool *fake_eal_pool(const char *name, unsigned int count)
+{
+	return rte_pktmbuf_pool_create(name, count, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+}
