@@ -24,7 +24,7 @@
 #define PORT_PATH_MAX 107 /* sun_path less the NUL */
 
 enum port_kind { PORT_ETH, PORT_VHOST };
-enum port_event { PORT_RINGS_UP, PORT_RINGS_DOWN };
+enum port_event { PORT_RINGS_UP, PORT_RINGS_DOWN, PORT_STATUS /* last_error changed */ };
 
 /*
  * Ring events. The callee may wait for one grace period, no longer: QEMU waits for the answer. It must not
@@ -49,8 +49,9 @@ struct port_params {
 	/* PORT_VHOST */
 	const char *path; /* <= PORT_PATH_MAX bytes */
 	bool server; /* we listen; else we connect and reconnect */
-	uint64_t feature_mask; /* virtio features offered, before negotiation; 0: PORT_FEATURES */
-	uint32_t mode; /* of a server socket, e.g. 0660; 0: leave */
+	/* Virtio features offered, before negotiation: part of PORT_FEATURES; 0: all of it */
+	uint64_t feature_mask;
+	uint32_t mode, group; /* of a server's socket file, e.g. 0660 and a gid; 0: leave */
 	/* both */
 	uint16_t queues; /* receive queues / queue pairs, 1..PORT_QUEUES_MAX */
 	uint16_t tx_queues; /* PORT_ETH: as many as workers, else a lock is taken */
@@ -78,9 +79,11 @@ struct port_info {
 	uint64_t features; /* vhost: negotiated */
 	uint64_t features_offered;
 	uint64_t reconnects;
+	uint64_t
+		ring_resyncs; /* vhost: rings that came up at another index than the front end said */
 	char peer[PORT_PATH_MAX + 1]; /* socket path or device name */
 	char ifname[32];
-	char last_error[128]; /* empty: none; logged once per change of state */
+	char last_error[128]; /* empty: none. A change sends PORT_STATUS, once, for the log */
 	struct rte_ether_addr mac; /* eth only */
 };
 
