@@ -250,15 +250,6 @@ void session_tcp_open(struct session *s, const struct track_policy *policy, cons
 	atomic_store_explicit(&s->state, word, memory_order_release);
 }
 
-/* The SYN of the session's own opener once more? */
-static bool is_opening_syn(
-	const struct session *s, uint64_t word, const struct pkt *p, uint32_t seq)
-{
-	bool by_opener = !(word & SESSION_FIRST_INGRESS) == (p->dir == PKT_EGRESS);
-
-	return by_opener && seq + 1 == tcp_unacked(&s->half[p->dir], &s->half[p->dir ^ 1]);
-}
-
 bool session_tcp_reopens(const struct session *s, const struct pkt *p)
 {
 	uint64_t word = atomic_load_explicit(&s->state, memory_order_acquire);
@@ -278,7 +269,7 @@ bool session_tcp_reopens(const struct session *s, const struct pkt *p)
 	case SESSION_TCP_SYN_SENT: /* the opener has given up and begins anew */
 	case SESSION_TCP_SYN_SENT2:
 	case SESSION_TCP_SYN_RECV:
-		return by_opener && !is_opening_syn(s, word, p, g.seq);
+		return by_opener && !tcp_repeats_syn(own, &s->half[p->dir ^ 1], g.seq);
 	default:
 		return false;
 	}

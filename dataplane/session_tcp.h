@@ -72,6 +72,22 @@ static inline bool tcp_within(uint32_t n, uint32_t from, uint32_t to)
 	return n - from <= to - from;
 }
 
+#define TCP_SYN_DATA_MAX 9000 /* more than a frame carries */
+
+/*
+ * Is a SYN at seq the one that side has sent before (handshake states)? Once data on it are acknowledged, its
+ * number is known but for their length.
+ */
+static inline bool tcp_repeats_syn(
+	const struct session_half *side, const struct session_half *peer, uint32_t seq)
+{
+	uint32_t unacked = tcp_unacked(side, peer);
+
+	if (SESSION_GET(side->flags) & SESSION_HALF_SYN_DATA)
+		return tcp_within(seq + 1, unacked - TCP_SYN_DATA_MAX, unacked);
+	return seq + 1 == unacked;
+}
+
 static inline uint64_t tcp_lead_bit(uint8_t dir)
 {
 	return dir == PKT_INGRESS ? SESSION_LEAD_INGRESS : 0;

@@ -11,7 +11,6 @@
 #include "dataplane/session_tcp.h"
 
 #define TCP_OLD_SPANS 4 /* how many spans behind a late copy still passes */
-#define TCP_SYN_DATA_MAX UINT16_MAX
 
 enum tcp_fit { TCP_FIT_IN, TCP_FIT_OLD, TCP_FIT_OUT };
 
@@ -45,12 +44,6 @@ static enum tcp_fit fit_window(const struct tcp_view *v, const struct tcp_segmen
 static bool acks_syn(const struct tcp_view *v, const struct tcp_segment *g)
 {
 	return tcp_within(g->ack, tcp_unacked(v->other, v->own), SESSION_GET(v->other->seq_end));
-}
-
-/* Is it the sender's own SYN once more (handshake states)? */
-static bool repeats_syn(const struct tcp_view *v, const struct tcp_segment *g)
-{
-	return g->seq + 1 == tcp_unacked(v->own, v->other);
 }
 
 static bool is_handshake(const struct tcp_view *v)
@@ -119,7 +112,7 @@ static void judge_syn(const struct tcp_view *v, const struct tcp_segment *g, str
 	if (!(edge & TCP_EDGE_PASS)) {
 		step->take = TCP_TAKE_SYN;
 		step_edge(v, edge, step);
-	} else if (is_handshake(v) && repeats_syn(v, g)) {
+	} else if (is_handshake(v) && tcp_repeats_syn(v->own, v->other, g->seq)) {
 		step->take = TCP_TAKE_LIFE;
 	} else {
 		step->take = TCP_TAKE_STRAY;
@@ -149,7 +142,8 @@ static void judge_syn_ack_again(
 	if (!acks_syn(v, g))
 		step_outside(v, step);
 	else
-		step->take = repeats_syn(v, g) ? TCP_TAKE_LIFE : TCP_TAKE_CONFLICT;
+		step->take = tcp_repeats_syn(v->own, v->other, g->seq) ? TCP_TAKE_LIFE
+								       : TCP_TAKE_CONFLICT;
 }
 
 static void judge_syn_ack(
@@ -164,7 +158,8 @@ static void judge_syn_ack(
 		judge_late_syn_ack(v, g, step);
 	} else if (edge & TCP_EDGE_PASS) {
 		judge_syn_ack_again(v, g, step);
-	} else if (!v->blind && (!acks_syn(v, g) || (!first && !repeats_syn(v, g)))) {
+	} else if (!v->blind &&
+		   (!acks_syn(v, g) || (!first && !tcp_repeats_syn(v->own, v->other, g->seq)))) {
 		step_outside(v, step);
 	} else {
 		step->take = first ? TCP_TAKE_SYN : TCP_TAKE_NUMBERS;
