@@ -112,6 +112,7 @@ enum handover_trouble {
 enum carry_order {
 	CARRY_OPEN,
 	CARRY_FINAL_PASS, /* no cap, no back-pressure of ours any more */
+	CARRY_RUNNING, /* vCPUs run again: cap and hold count as before */
 	CARRY_CLOSE, /* cut: QEMU sees a broken stream */
 };
 

@@ -57,6 +57,7 @@ static int accept_enter(struct handover *handover)
 		return handover_fail(
 			handover, err, "receiving QEMU: %s", error[0] ? error : strerror(-err));
 	err = must_wait_for_memory(handover);
+	handover->started = err == 0; /* from here on it is ours to end */
 	if (err == 0)
 		err = arm(handover);
 	if (err == 0)
@@ -193,7 +194,8 @@ static enum handover_outcome dest_refuse(struct handover *handover)
 		return OUTCOME_NONE;
 	handover_start_stamp(handover, "refuse");
 	handover->world->carry(handover->ctx, CARRY_CLOSE);
-	handover->world->qemu_stop(handover->ctx);
+	if (handover->started)
+		handover->world->qemu_stop(handover->ctx);
 	handover->world->peer_say(handover->ctx, MARK_REFUSED, handover->reason);
 	handover->world->switch_phase(
 		handover->ctx, "refused", json_pack("{s:s}", "reason", handover->reason));
@@ -206,6 +208,7 @@ static enum handover_outcome dest_refuse(struct handover *handover)
 static int dest_reattach(struct handover *handover, enum handover_mark mark)
 {
 	handover->mark = mark;
+	handover->started = true;
 	if (!handover->qemu_dead)
 		handover_learn(handover);
 	handover->reason[0] = '\0';
@@ -213,8 +216,14 @@ static int dest_reattach(struct handover *handover, enum handover_mark mark)
 		return DONE;
 	if (mark == MARK_RUN)
 		return handover->vcpus_run || handover->qemu_dead ? DONE : RUN;
+	if (mark == MARK_INCOMING && handover->vcpus_run) {
+		/* Not our doing. It runs: to end it or to deny it would both be worse. */
+		handover->world->alarm(
+			handover->ctx, "somebody set the VM going before it was given");
+		return DONE;
+	}
 	if (mark == MARK_INCOMING && !handover->qemu_dead &&
-		handover->status == QMP_STATUS_COMPLETED && !handover->vcpus_run)
+		handover->status == QMP_STATUS_COMPLETED)
 		return VERIFY;
 	handover_fail(handover, 0, "the agent restarted before the VM was loaded");
 	return -1;

@@ -159,8 +159,7 @@ static void report_vcpus(struct handover *handover)
 	if (paused == handover->paused_reported)
 		return;
 	handover->paused_reported = paused;
-	if (paused)
-		handover->world->carry(handover->ctx, CARRY_FINAL_PASS);
+	handover->world->carry(handover->ctx, paused ? CARRY_FINAL_PASS : CARRY_RUNNING);
 	handover->world->switch_phase(handover->ctx, paused ? "stopped" : "resumed",
 		json_pack("{s:I}", "at_ns",
 			(json_int_t)(paused ? handover->stopped_ns : handover->resumed_ns)));

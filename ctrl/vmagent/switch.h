@@ -4,8 +4,8 @@
  *
  * One switch per move. switch_phase() is called by the move's thread and returns within a second;
  * a watcher thread of the switch's own asks `migrate/agent-wait` and hands every view it gets to
- * `heard`. A ferryd that is gone or restarts is asked again, and told the latest phase again: all
- * verbs are idempotent. Without a ferryd (path NULL) every move counts as ready and verified.
+ * `heard`; a ferryd that is gone is asked again until it answers. Without a ferryd (path NULL or "")
+ * every move counts as ready and verified.
  */
 #ifndef FERRY_VMAGENT_SWITCH_H
 #define FERRY_VMAGENT_SWITCH_H
@@ -26,7 +26,7 @@ struct switch_options {
 
 int switch_open(const struct switch_options *options, struct switch_agent **out);
 void switch_close(struct switch_agent *agent);
-/* Takes facts over. 0, or -errno when ferryd cannot be asked or refuses (then error, 128 bytes). */
+/* Takes facts over. 0; -EREMOTEIO: ferryd refuses; else it cannot be asked. */
 int switch_phase(struct switch_agent *agent, const char *phase, json_t *facts);
 /* Reads a view from ferryd's answer. Public for the tests. -EPROTO. */
 int switch_view_parse(const char *text, struct switch_view *view);

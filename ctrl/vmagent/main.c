@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ferry-vmagent --config FILE [--state-dir DIR]
+ *
+ * The main thread runs the control loop; moves and channels have threads of their own. SIGTERM and
+ * SIGINT end the agent and leave moves under way to the next one.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config/config.h"
+#include "ctrl/cmd/cmd.h"
+#include "ctrl/log.h"
+#include "ctrl/rpc/server.h"
+#include "ctrl/vmagent/agent.h"
+#include "ctrl/vmagent/cmd.h"
+#include "ctrl/vmagent/options.h"
+
+#define WHY_BYTES 512
+
+struct program {
+	struct config *config;
+	struct vmagent_options options;
+	struct log *log;
+	struct channel_host *channels;
+	struct loop *loop;
+	struct cmd_registry *registry;
+	struct agent *agent;
+	struct rpc_server *server;
+	struct event *terminate, *interrupt;
+};
+
+static void on_signal(evutil_socket_t signal, short what, void *ctx)
+{
+	struct program *program = ctx;
+
+	loop_stop(program->loop);
+}
+
+static int open_log(struct program *program)
+{
+	static const enum log_level levels[] = {
+		[CONFIG_LOG_ERROR] = LOG_LEVEL_ERR,
+		[CONFIG_LOG_WARN] = LOG_LEVEL_WARN,
+		[CONFIG_LOG_INFO] = LOG_LEVEL_INFO,
+		[CONFIG_LOG_DEBUG] = LOG_LEVEL_DEBUG,
+	};
+	struct log_options options = {
+		.program = "ferry-vmagent",
+		.target = LOG_TO_STDERR,
+		.level = levels[program->config->log.level],
+	};
+
+	return log_open(&options, &program->log);
+}
+
+static int open_control(struct program *program, char *why)
+{
+	struct cmd_registry_options registry = {
+		.program = "ferry-vmagent", .version = FERRY_VERSION, .loop = program->loop};
+	struct rpc_server_options server = {
+		.loop = program->loop,
+		.listen = {.path = program->options.socket},
+		.handler = cmd_registry_handle,
+		.log = log_module(program->log, "rpc"),
+	};
+	int err = cmd_registry_create(&registry, &program->registry);
+
+	if (err == 0)
+		err = cmd_registry_add(program->registry, &cmd_noun_vm, program->agent);
+	if (err == 0)
+		err = cmd_registry_add(program->registry, &cmd_noun_log, program->log);
+	if (err)
+		return err;
+	server.ctx = program->registry;
+	return rpc_server_create(&server, &program->server, why, WHY_BYTES);
+}
+
+static int open_signals(struct program *program)
+{
+	struct event_base *base = loop_base(program->loop);
+
+	program->terminate = evsignal_new(base, SIGTERM, on_signal, program);
+	program->interrupt = evsignal_new(base, SIGINT, on_signal, program);
+	if (program->terminate == NULL || program->interrupt == NULL)
+		return -ENOMEM;
+	return event_add(program->terminate, NULL) || event_add(program->interrupt, NULL) ? -ENOMEM
+											  : 0;
+}
+
+static int program_open(struct program *program, const char *state_dir, char *why)
+{
+	int err = options_fill(program->config, state_dir, &program->options, why, WHY_BYTES);
+
+	if (err == 0)
+		err = open_log(program);
+	if (err == 0)
+		err = options_open_channels(program->config, &program->channels, why, WHY_BYTES);
+	if (err == 0)
+		err = loop_create(&program->loop);
+	if (err)
+		return err;
+	mkdir(program->config->host.run_dir, 0755);
+	err = agent_create(&program->options, program->channels,
+		log_module(program->log, "vmagent"), &program->agent, why, WHY_BYTES);
+	if (err == 0)
+		err = open_signals(program);
+	if (err == 0)
+		err = open_control(program, why);
+	return err;
+}
+
+static void program_close(struct program *program)
+{
+	rpc_server_destroy(program->server);
+	agent_destroy(program->agent);
+	cmd_registry_destroy(program->registry);
+	if (program->terminate != NULL)
+		event_free(program->terminate);
+	if (program->interrupt != NULL)
+		event_free(program->interrupt);
+	loop_destroy(program->loop);
+	if (program->channels != NULL)
+		channel_host_free(program->channels);
+	options_free(&program->options);
+	log_close(program->log);
+	config_free(program->config);
+}
+
+static int usage(FILE *stream, int code)
+{
+	fprintf(stream, "usage: ferry-vmagent --config FILE [--state-dir DIR] [--check]\n");
+	return code;
+}
+
+static int run(const char *config_path, const char *state_dir, bool check)
+{
+	struct program program = {0};
+	char why[WHY_BYTES] = "";
+	struct config_error error;
+	int err = config_load(config_path, &program.config, &error);
+
+	if (err) {
+		config_error_format(&error, why, sizeof(why));
+		fprintf(stderr, "%s\n", why);
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	if (check)
+		err = options_fill(program.config, state_dir, &program.options, why, sizeof(why));
+	else
+		err = program_open(&program, state_dir, why);
+	if (err == 0 && !check)
+		err = loop_run(program.loop);
+	if (err)
+		fprintf(stderr, "ferry-vmagent: %s\n", why[0] ? why : strerror(-err));
+	program_close(&program);
+	return err ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"state-dir", required_argument, NULL, 's'},
+		{"check", no_argument, NULL, 'n'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	const char *config = "/etc/ferry/ferry.yaml", *state_dir = NULL;
+	bool check = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			config = optarg;
+			break;
+		case 's':
+			state_dir = optarg;
+			break;
+		case 'n':
+			check = true;
+			break;
+		case 'V':
+			printf("ferry-vmagent %s\n", FERRY_VERSION);
+			return 0;
+		case 'h':
+			return usage(stdout, 0);
+		default:
+			return usage(stderr, 2);
+		}
+	}
+	return optind == argc ? run(config, state_dir, check) : usage(stderr, 2);
+}
