@@ -36,7 +36,8 @@ struct log_carrier {
 	char *ring;
 	size_t ring_bytes, head, tail; /* head - tail bytes are in use */
 	bool busy; /* the thread holds a line */
-	bool armed, stop;
+	bool armed, due; /* idle() is to be called within a second; at once */
+	bool stop;
 	uint64_t stop_ms;
 	uint64_t untold_lost;
 	struct log_stats stats;
@@ -174,6 +175,7 @@ static void idle_call(struct log_carrier *carrier)
 	bool more;
 
 	carrier->armed = false;
+	carrier->due = false;
 	pthread_mutex_unlock(&carrier->lock);
 	more = carrier->idle(carrier->ctx);
 	pthread_mutex_lock(&carrier->lock);
@@ -184,6 +186,11 @@ static void wait_for_work(struct log_carrier *carrier)
 {
 	struct timespec until;
 
+	if (carrier->armed && carrier->due) {
+		idle_call(carrier);
+		return;
+	}
+	carrier->due = false;
 	pthread_cond_broadcast(&carrier->rest);
 	if (!carrier->armed) {
 		pthread_cond_wait(&carrier->work, &carrier->lock);
@@ -311,10 +318,11 @@ bool log_carrier_flush(struct log_carrier *carrier, unsigned int timeout_ms)
 
 	deadline_after(&until, timeout_ms);
 	pthread_mutex_lock(&carrier->lock);
-	pthread_cond_signal(&carrier->work); /* what is armed is due now */
+	carrier->due = true;
+	pthread_cond_signal(&carrier->work);
 	do {
 		ret = pthread_cond_timedwait(&carrier->rest, &carrier->lock, &until);
-		empty = carrier->head == carrier->tail && !carrier->busy;
+		empty = carrier->head == carrier->tail && !carrier->busy && !carrier->due;
 	} while (!empty && ret == 0);
 	pthread_mutex_unlock(&carrier->lock);
 	return empty;

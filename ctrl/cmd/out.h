@@ -17,7 +17,8 @@
  *
  * The first row names the columns; later rows give their fields in the same order and may leave
  * some out. Lists and objects in a row become "a,b" and columns "object.field". Rows go out as they
- * come, so a table may have millions: text columns get their width from the first 256 rows.
+ * come, so a table may have millions: text columns get their width from the first 256 rows (or
+ * 64 KiB).
  *
  * Not thread-safe; belongs to whoever opened it. Memory that is not to be had ends in out_error.
  */

@@ -2,7 +2,8 @@
 /*
  * Output as text. Nothing is aligned before it is known how wide it is: the fields of an object are
  * kept until the object ends or something nested begins, the rows of a table until there are
- * WIDTH_ROWS of them. From then on the table's widths stand and rows go straight out.
+ * WIDTH_ROWS of them, or WIDTH_BYTES. From then on the table's widths stand and rows go straight
+ * out.
  *
  * Kept text lies NUL-terminated in one piece of memory and is named by its offset.
  */
@@ -18,6 +19,7 @@
 #include "ctrl/cmd/out_impl.h"
 
 #define WIDTH_ROWS 256
+#define WIDTH_BYTES (64 * 1024)
 #define COLUMNS_MAX 64
 #define NONE SIZE_MAX /* a field the row left out */
 
@@ -313,9 +315,12 @@ static int row_end(struct text *text, struct evbuffer *to)
 		return ret;
 	}
 	ret = fields_add(text, text->row, text->n_columns);
-	if (ret == 0 && ++text->n_rows == WIDTH_ROWS)
-		ret = print_rows(text, to);
-	return ret;
+	if (ret < 0)
+		return ret;
+	text->n_rows++;
+	if (text->n_rows < WIDTH_ROWS && text->used_bytes < WIDTH_BYTES)
+		return 0;
+	return print_rows(text, to);
 }
 
 static void row_begin(struct text *text)

@@ -195,7 +195,7 @@ static bool take_message(struct rpc_conn *conn, uint64_t now_ms)
 	}
 	conn->scanned += used_bytes;
 	if (ret == 1) {
-		from = conn->start;
+		from = conn->start + strspn(conn->input + conn->start, " \t\r\n");
 		conn->start = conn->scanned;
 		conn->started_ms = 0;
 		dispatch(conn, conn->input + from, conn->scanned - from);
