@@ -47,8 +47,9 @@ struct engine_callbacks {
 	void (*role_changed)(
 		void *arg, struct vport *vport, enum role from, enum role to, uint32_t effects);
 	void (*rings)(void *arg, struct vport *vport, bool up);
-	/* A Ferry host sent to a vport that is not here any more (rate-limited): tell it. */
-	void (*relayed_from)(void *arg, struct vport *vport, const struct in6_addr *vtep);
+	/* A host still sends to an identity that has moved away (rate-limited): it does not know. */
+	void (*relayed_from)(
+		void *arg, uint32_t vni, const struct in6_addr *addr, const struct in6_addr *vtep);
 	void *arg;
 };
 
@@ -164,6 +165,7 @@ struct vport_spec {
 	uint32_t quota; /* sessions; 0: a fifth of the table */
 	uint32_t hold_bytes; /* default 4 MiB */
 	uint64_t hold_age_ns; /* default 2 s */
+	bool hold_any; /* hold frames of any source, not only the relay's */
 	uint16_t mtu; /* default 1500 */
 	struct port_params port; /* listener is set by the engine */
 	const struct plugin_value *plugins; /* map: plugin name -> settings */

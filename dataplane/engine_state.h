@@ -21,8 +21,10 @@
 #define ENGINE_PLUGINS_MAX VPORT_PLUGINS_MAX
 #define ENGINE_NAME_MAX 8
 #define VPC_SUBNETS_MAX 8
+#define PEERS_MAX 1024
 
 struct rte_rib6;
+struct rte_ring;
 struct worker;
 
 /* One VPC; replaced whole on change. */
@@ -32,12 +34,21 @@ struct vpc {
 	struct rte_ether_addr gateway_mac;
 	bool flood;
 	uint16_t subnets;
+	uint8_t gateway4, gateway6; /* index of the first gateway of a family */
 	struct in6_addr gateway[VPC_SUBNETS_MAX], subnet[VPC_SUBNETS_MAX];
 	uint8_t subnet_plen[VPC_SUBNETS_MAX];
 	uint32_t route_count;
 	struct route_spec *routes;
 	struct rte_rib6 *rib; /* prefix -> index in routes */
+	struct location **route_location; /* by index, of remote routes; owned */
 };
+
+/* Who speaks for the network to a VM of this VPC: the gateway of its family. */
+static inline struct icmp_origin vpc_origin(const struct vpc *vpc, bool ipv6)
+{
+	return (struct icmp_origin){.addr = vpc->gateway[ipv6 ? vpc->gateway6 : vpc->gateway4],
+		.mac = vpc->gateway_mac};
+}
 
 /* All VPCs, sorted by VNI; swapped whole. */
 struct vpc_set {
@@ -45,17 +56,13 @@ struct vpc_set {
 	struct vpc *vpc[];
 };
 
-/* A remote VTEP that may send to us. Lives until a grace period after it left the set. */
+/* A remote VTEP that may send to us. Freed a grace period after it left engine->peer[]. */
 struct peer {
+	uint16_t id; /* 1.. */
 	struct in6_addr vtep;
 	struct tunnel *tunnel;
 	uint32_t vni_count; /* 0: all */
 	uint32_t *vni;
-};
-
-struct peer_set {
-	uint32_t count;
-	struct peer *peer[];
 };
 
 struct uplink {
@@ -84,7 +91,8 @@ struct engine {
 	struct clock_source clock;
 	_Atomic(struct session_timeouts *) timeouts;
 	_Atomic(struct vpc_set *) vpcs;
-	_Atomic(struct peer_set *) peers;
+	_Atomic(struct peer *) peer[PEERS_MAX]; /* by id; 0 is nobody */
+	_Atomic uint32_t peer_gen; /* bumped when a peer changes: caches are stale */
 	struct session_table table;
 	struct rcu rcu;
 	struct uplink *uplink; /* NULL: none; set before workers start */
@@ -95,6 +103,7 @@ struct engine {
 	/* admission */
 	struct location_table *locations;
 	struct frag_store *frags;
+	struct rte_ring *announcements; /* mbufs for worker 0: port = vport id, hash.usr = VNI */
 	struct icmp_limit icmp_limit;
 	struct slab_pool slab_pool;
 	struct rte_mempool *ext_pool;
@@ -108,7 +117,8 @@ struct engine {
 	struct worker *worker[VPORT_WORKERS_MAX];
 	bool running;
 	struct tunnel **tunnels;
-	uint32_t tunnel_count, tunnel_room;
+	uint32_t tunnel_count;
+	uint32_t vpc_serial; /* makes names of routing tables unique */
 	rte_spinlock_t deferred_lock;
 	struct engine_deferred *deferred_open, *deferred_wait;
 	uint64_t deferred_token;
@@ -119,6 +129,8 @@ void engine_defer(struct engine *engine, void *memory, void (*release)(void *));
 
 /* The VPC of a VNI, or NULL. RCU reader or under the mutex. */
 struct vpc *engine_vpc_find(const struct engine *engine, uint32_t vni);
+/* Is it one of our own VTEP addresses? There is an uplink. */
+bool engine_is_vtep(const struct engine *engine, const struct in6_addr *addr);
 /* The peer of an outer source that may use this VNI, or NULL. */
 struct peer *engine_peer_find(
 	const struct engine *engine, const struct in6_addr *vtep, uint32_t vni);

@@ -18,6 +18,7 @@
 #include "dataplane/addr.h"
 
 struct engine;
+struct rcu;
 struct tunnel;
 struct vport;
 
@@ -32,7 +33,8 @@ enum location_source { LOCATION_CONFIG, LOCATION_LEARNED, LOCATION_OWN };
 
 struct location {
 	_Atomic(struct tunnel *) tunnel; /* REMOTE, MOVED */
-	_Atomic(struct vport *) vport; /* LOCAL; also kept for MOVED */
+	_Atomic(struct vport *)
+		vport; /* LOCAL; REMOTE: it waits here (PASSIVE); MOVED: it was here */
 	_Atomic uint64_t epoch;
 	_Atomic uint32_t kind; /* enum location_kind; stored last (release) */
 	uint32_t vni;
@@ -41,13 +43,14 @@ struct location {
 	uint8_t plen; /* 128, or shorter for a route's VTEP next hop */
 	rte_be16_t port_first, port_last; /* 0, 0: all ports */
 	struct in6_addr addr;
-	_Atomic uint32_t refs;
+	_Atomic(struct location *) next; /* same address, other port range */
+	_Atomic uint32_t refs; /* sessions, plus one while it is in the table */
 } __rte_cache_aligned;
 
 struct location_spec {
 	struct in6_addr addr;
 	struct in6_addr vtep; /* REMOTE, MOVED */
-	struct vport *vport; /* LOCAL */
+	struct vport *vport; /* LOCAL, or one that waits or was here; NULL: as before */
 	uint64_t epoch;
 	uint32_t vni;
 	uint16_t port_first, port_last; /* host order; 0, 0: all */
@@ -58,8 +61,8 @@ struct location_spec {
 
 struct location_table;
 
-/* capacity: identities; name: unique in the process. */
-struct location_table *location_table_create(const char *name, uint32_t capacity);
+/* capacity: identities; name: unique in the process; rcu: readers' grace periods. */
+struct location_table *location_table_create(const char *name, uint32_t capacity, struct rcu *rcu);
 void location_table_free(struct location_table *table);
 
 /* Worker or mutator; NULL when unknown. port: host order, 0 when the protocol has none. */
@@ -73,10 +76,23 @@ struct location *location_find(const struct location_table *table, uint32_t vni,
 int location_set(struct location_table *table, const struct location_spec *spec,
 	struct tunnel *tunnel, struct location **out);
 
-/* Remove; the caller frees with location_release() after a grace period. */
+/*
+ * Take it out of the table; NULL when it was not in. The table's reference goes to the caller, who drops it
+ * with location_unref().
+ */
 struct location *location_remove(struct location_table *table, uint32_t vni,
 	const struct in6_addr *addr, uint16_t port_first);
-void location_release(struct location *location);
+
+static inline void location_ref(struct location *location)
+{
+	atomic_fetch_add_explicit(&location->refs, 1, memory_order_relaxed);
+}
+
+/* Any thread. True when that was the last reference: free() it after a grace period. */
+static inline bool location_unref(struct location *location)
+{
+	return atomic_fetch_sub_explicit(&location->refs, 1, memory_order_acq_rel) == 1;
+}
 
 /* Under the engine mutex. Stops when cb returns non-zero and returns that. */
 int location_foreach(struct location_table *table, int (*cb)(struct location *, void *), void *arg);

@@ -41,6 +41,9 @@ enum pkt_flag {
 	PKT_RELAYED = 1 << 9, /* from the source of a move of this vport */
 	PKT_HELD = 1 << 10, /* comes out of a hold buffer */
 	PKT_NEW = 1 << 11, /* its session was made by this packet */
+	PKT_SECOND_KEY = 1 << 13, /* found by its session's network-side key */
+	PKT_ASIDE = 1 << 14, /* for hold or relay: its vport does not serve here now */
+	PKT_ANSWER = 1 << 15, /* made by Ferry about a neighbour's packet: no session, no policy */
 	PKT_SPLIT_HEADER = 1 << 12, /* first fragment without its whole L4 header: no ports */
 };
 
@@ -60,6 +63,7 @@ struct pkt {
 				 bytes), from the IP length: Ethernet padding does not count */
 	uint8_t proto; /* IP protocol after extension headers */
 	uint8_t tcp_flags; /* TCP only */
+	uint16_t peer; /* PKT_FROM_UPLINK: id of the outer source in the engine's peers; else 0 */
 	uint32_t frag; /* frag_input, first fragments: names the datagram for frag_verdict */
 } __rte_cache_aligned;
 

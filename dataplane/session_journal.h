@@ -5,7 +5,8 @@
  * Which sessions of a vport changed since the mover last looked. One per vport under way. Rounds: the mover bumps
  * the round, waits one grace period, then reads the closed round's lists while workers fill the next
  * round's. A worker appends a session when session.round is not the round it sees. Two sets of lists by
- * the round's parity, one list per worker (the last for control threads, under its lock).
+ * the round's parity, one list per worker (the last for control threads, under a lock that
+ * also covers the bump, since no grace period waits for them).
  *
  * A session in a list may be dead, freed or reused when it is read: the reader checks vport, slot and state
  * (session memory is never unmapped). Deaths are told apart by tombstones (birth ids).
@@ -22,7 +23,6 @@
 #include "dataplane/vport.h"
 
 struct journal_list {
-	rte_spinlock_t lock; /* tombstones; and sessions of the control list */
 	uint32_t count, tombstones;
 	bool overflow, tombstone_overflow;
 	struct session **session; /* capacity entries */
@@ -34,6 +34,7 @@ struct session_journal {
 	uint32_t capacity; /* per list */
 	uint16_t lists; /* workers + 1 */
 	struct journal_list *list[2]; /* by round & 1 */
+	rte_spinlock_t control; /* the last list, and the round while it is bumped */
 };
 
 /* capacity: sessions per worker and round. NULL when out of memory. */
@@ -58,7 +59,7 @@ static inline void session_journal_touch(
 
 /* From a thread that is no worker. */
 void session_journal_touch_control(struct session_journal *journal, struct session *s);
-/* s was killed; any thread. */
+/* s was killed; `worker` is the list: the caller's own, or the last for control threads. */
 void session_journal_bury(struct session_journal *journal, uint64_t birth_id, uint16_t worker);
 
 /*

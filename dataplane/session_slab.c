@@ -54,14 +54,13 @@ void slab_pool_destroy(struct slab_pool *pool)
 	pool->memory = NULL;
 }
 
-void session_slab_init(
-	struct session_slab *slab, struct slab_pool *pool, struct rcu *rcu, struct vport *vport)
+void session_slab_init(struct session_slab *slab, const struct session_slab *from)
 {
-	memset(slab, 0, sizeof(*slab));
 	rte_spinlock_init(&slab->lock);
-	slab->pool = pool;
-	slab->rcu = rcu;
-	slab->vport = vport;
+	slab->pool = from->pool;
+	slab->rcu = from->rcu;
+	slab->vport = from->vport;
+	slab->ext_pool = from->ext_pool;
 }
 
 /* Under slab->lock. */
@@ -185,6 +184,8 @@ static void slab_free(struct session_slab *slab, struct session *s)
 	struct slab_chunk *chunk = session_chunk(s);
 	unsigned int i = s->slot;
 
+	if (s->ext)
+		rte_mempool_put(slab->ext_pool, s->ext);
 	atomic_fetch_and_explicit(&chunk->used[i / 64], ~(1ULL << (i % 64)), memory_order_release);
 	poison(s, sizeof(*s));
 	chunk->count--;

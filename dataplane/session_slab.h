@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <rte_mempool.h>
 #include <rte_spinlock.h>
 
 #include "dataplane/rcu.h"
@@ -59,6 +60,7 @@ struct session_slab {
 	struct slab_pool *pool;
 	struct rcu *rcu;
 	struct vport *vport;
+	struct rte_mempool *ext_pool; /* extensions go back with their session */
 	_Atomic(struct slab_chunk *) first;
 	_Atomic uint32_t walkers; /* > 0: keep empty chunks */
 	uint32_t chunks;
@@ -70,8 +72,8 @@ struct session_slab {
 	uint64_t limbo_token;
 } __rte_cache_aligned;
 
-void session_slab_init(
-	struct session_slab *slab, struct slab_pool *pool, struct rcu *rcu, struct vport *vport);
+/* Memory zeroed by the caller; sets pool, rcu, vport and ext_pool. */
+void session_slab_init(struct session_slab *slab, const struct session_slab *from);
 
 /* A zeroed session with vport and slot set, or NULL when the pool is empty. */
 struct session *session_slab_alloc(struct session_slab *slab);

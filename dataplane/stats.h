@@ -15,6 +15,7 @@
 struct port_stats {
 	uint64_t rx_packets, rx_bytes; /* taken from the port */
 	uint64_t tx_packets, tx_bytes; /* given to the port */
+	uint64_t tx_dropped[2]; /* not taken by the port: rings or link down; queue full */
 	uint64_t delivered; /* of rx: left Ferry by some port */
 	uint64_t consumed; /* of rx: taken by Ferry itself */
 	uint64_t parked; /* of rx: into a hold or the fragment store, ever */
@@ -22,6 +23,7 @@ struct port_stats {
 	uint64_t relayed; /* sent on to the vport's new host */
 	uint64_t sessions_opened, sessions_closed;
 	uint64_t drop[DROP_COUNT]; /* of rx */
+	uint64_t in_drop[DROP_COUNT]; /* a vport's: on the way to it, whoever received them */
 } __rte_cache_aligned;
 
 static inline void port_stats_add(struct port_stats *sum, const struct port_stats *one)

@@ -49,6 +49,23 @@ struct vport_meter {
 	struct rte_meter_trtcm_rfc4115 state;
 };
 
+/* What the vport may send from and receive for. */
+struct vport_addresses {
+	uint16_t ip_count, allowed_count;
+	struct in6_addr ip[VPORT_IPS_MAX]; /* own: located, announced */
+	struct in6_addr allowed[VPORT_IPS_MAX]; /* allowed-address pairs, prefixes */
+	uint8_t allowed_plen[VPORT_IPS_MAX]; /* mapped */
+	char group[VPORT_GROUPS_MAX][VPORT_NAME_MAX];
+	const char *group_name[VPORT_GROUPS_MAX];
+	uint16_t group_count;
+};
+
+/* A public identity that a plugin gave the vport; list under the engine mutex. */
+struct vport_identity {
+	struct vport_identity *next;
+	struct plugin_identity id;
+};
+
 struct vport {
 	/* line 0: read per packet */
 	_Atomic uint8_t role; /* enum role */
@@ -68,7 +85,7 @@ struct vport {
 	_Atomic(struct tunnel *) relay_to; /* FROZEN, MOVED: the new host */
 	_Atomic(struct tunnel *) relay_from; /* PASSIVE, OWNER after a move: the source's VTEP */
 	_Atomic uint64_t epoch;
-	_Atomic uint32_t sessions, sessions_half_open; /* living */
+	_Atomic uint32_t sessions; /* living */
 	uint32_t quota;
 	_Atomic uint64_t next_birth_id;
 	_Atomic uint64_t activated_ns; /* engine time of the last change to OWNER */
@@ -79,12 +96,13 @@ struct vport {
 	struct vport_meter meter[VPORT_METERS];
 	void *plugin_data[VPORT_PLUGINS_MAX]; /* by plugin index */
 	struct plugin_vport plugin_view;
-	struct in6_addr ips[VPORT_IPS_MAX]; /* own */
-	struct {
-		struct in6_addr addr;
-		uint8_t plen; /* 0-128, mapped */
-	} allowed[VPORT_IPS_MAX]; /* allowed-address pairs: may send with, may receive for */
-	uint16_t ip_count, allowed_count;
+	struct vport_identity *identities;
+	struct role_facts facts; /* what the mover says; under the engine mutex */
+	uint32_t hold_bytes;
+	uint64_t hold_age_ns;
+	uint16_t queues;
+	bool hold_any;
+	_Atomic(struct vport_addresses *) addresses; /* replaced whole */
 	char name[VPORT_NAME_MAX];
 	char uuid[37];
 	char vm[VPORT_NAME_MAX];
@@ -104,6 +122,7 @@ static inline uint32_t vport_clock_ms(const struct vport *v, uint64_t now_ns)
 	return (uint32_t)(vport_clock_ns(v, now_ns) / 1000000);
 }
 
+void vport_clock_init(struct vport *v, uint64_t now_ns);
 /* Both idempotent, under the engine mutex. Vport time goes on from where it stood. */
 void vport_clock_stop(struct vport *v, uint64_t now_ns);
 void vport_clock_run(struct vport *v, uint64_t now_ns);

@@ -33,9 +33,10 @@ struct out_queue {
 /* A frame that goes through the stages again: delivered to a local vport, or let go by frag or hold. */
 struct backlog_entry {
 	struct rte_mbuf *mbuf;
-	struct vport *vport; /* EGRESS: sender; INGRESS: receiver or NULL (to be found) */
-	struct peer *peer;
+	struct vport *vport; /* EGRESS: sender; INGRESS: NULL, to be found */
+	struct port_stats *charge; /* who received it first; NULL: "local" does now */
 	uint32_t vni;
+	uint16_t peer;
 	uint16_t flags; /* enum pkt_flag to keep */
 	uint8_t dir;
 	uint8_t outer_ttl;
@@ -64,6 +65,7 @@ struct worker {
 	_Atomic(struct poll_set *) polls;
 	/* per round */
 	uint64_t now_ns;
+	struct port_stats local_stats; /* frames between local vports */
 	const struct session_timeouts *timeouts;
 	struct port_stats *stats; /* of the port the burst came from */
 	struct burst burst;
@@ -74,14 +76,13 @@ struct worker {
 	struct backlog_entry backlog[WORKER_BACKLOG];
 	uint16_t backlog_count;
 	struct {
-		uint64_t key; /* hash of (vtep, vni) */
-		struct peer_set *set;
-		struct peer *peer;
 		struct in6_addr vtep;
 		uint32_t vni;
+		uint32_t gen; /* engine->peer_gen it was found under */
+		uint16_t peer;
 	} peer_cache[PEER_CACHE];
 	uint32_t age_vport; /* next vport to age */
-	uint64_t next_age_ns, next_tick_ns;
+	uint64_t next_age_ns, next_tick_ns, next_relay_note_ns;
 	/* written here, read by show */
 	_Atomic uint64_t rounds, rounds_idle, sleeps, packets, busy_ns;
 	pthread_t thread;
@@ -97,11 +98,19 @@ void admit_packet(struct worker *w, struct pkt *p);
 void stage_track(struct worker *w, struct burst *b);
 /* act: translation, marks, meters, mirrors. action.c */
 void stage_act(struct worker *w, struct burst *b);
+/* Rewrite between the session's two keys, quoted packets of ICMP errors included. translate.c */
+enum drop_reason translate_packet(struct pkt *p);
 /* deliver: vport, uplink, hold, relay. deliver.c */
 void stage_deliver(struct worker *w, struct burst *b);
 
 /* Free and count the dropped packets of a burst; keeps the others in order. */
 void burst_sweep(struct worker *w, struct burst *b);
+/* The outer source of a packet from the uplink; NULL when the peer has just gone. */
+static inline struct peer *pkt_peer(const struct worker *w, const struct pkt *p)
+{
+	return atomic_load_explicit(&w->engine->peer[p->peer], memory_order_acquire);
+}
+
 /* Count one drop for the port the burst came from, for a vport or the uplink. */
 static inline void worker_count_drop(struct worker *w, enum drop_reason reason)
 {
@@ -116,19 +125,34 @@ void deliver_flush(struct worker *w);
 /* Put an inner frame into the tunnel of a location or VTEP; takes the mbuf. */
 void deliver_tunnel(
 	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl);
+/* A frame that answers p goes back to where p came from; takes m. */
+void deliver_back(struct worker *w, const struct pkt *p, struct rte_mbuf *m);
+/* A copy to another vport, straight to its port. */
+void deliver_mirror(struct worker *w, const struct pkt *p, uint16_t vport_id);
+/* An ingress packet for an identity that lives elsewhere: to its tunnel, TTL rules of a relay. */
+enum drop_reason deliver_elsewhere(struct worker *w, struct pkt *p, struct location *location);
 /* Take a frame through the stages again after this burst; false (and freed, counted) when full. */
 bool worker_backlog(struct worker *w, const struct backlog_entry *entry);
 
-/* The way out of a vport: location of its destination, by identity or route. locate.c */
-enum drop_reason locate_destination(
-	struct worker *w, const struct pkt *p, struct location **out, bool *routed);
-/* The vport of an ingress packet's destination, or a reason. p->vport set; may be MOVED. */
+/* Where packets to network->remote leave to, by identity or route. locate.c */
+enum drop_reason locate_destination(struct worker *w, const struct vport *v,
+	const struct session_tuple *network, struct location **out);
+/* The same for a session that has no location yet. */
+enum drop_reason locate_session(struct worker *w, struct session *s);
+/*
+ * The vport of an ingress packet's destination, or a reason. An identity that lives elsewhere: the packet
+ * goes there (p->mbuf becomes NULL, CONSUMED is returned).
+ */
 enum drop_reason locate_vport(struct worker *w, struct pkt *p);
 
 /* ARP, ND and announcements from vports and from the tunnel. proxy.c; takes the packet or leaves it. */
 bool proxy_input(struct worker *w, struct pkt *p);
 /* Broadcast and multicast by the VPC's setting. flood.c; takes the packet. */
 void flood_packet(struct worker *w, struct pkt *p);
+/* Copies of m to local vports of the VNI and, when `from` is one, to the VNI's peers. m stays. */
+void flood_frame(struct worker *w, const struct vport *from, uint32_t vni, struct rte_mbuf *m);
+/* Send what engine_announce() has queued; worker 0. announce.c */
+void announce_run(struct worker *w);
 
 /* ---- sessions of an engine ---- */
 

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The deliver stage: each packet goes to a local vport, into a tunnel, into its vport's hold, or to the vport's new
+ * host (relay). Frames gather per destination and leave in bursts. A frame for a local vport from a local
+ * vport goes through the stages once more as that vport's ingress (the backlog).
+ */
+#include <rte_branch_prediction.h>
+#include <rte_ip.h>
+
+#include "dataplane/hold.h"
+#include "dataplane/icmp.h"
+#include "dataplane/location.h"
+#include "dataplane/parse.h"
+#include "dataplane/worker.h"
+
+#define RELAY_NOTE_NS 10000000ULL /* between notes of one worker */
+#define RELAY_TTL_FLOOR 16 /* for a first hop that sends with 1 and is no Ferry */
+
+/* ---- gathering and sending ---- */
+
+static void out_send(
+	struct worker *w, struct port *port, struct out_queue *out, struct port_stats *stats)
+{
+	uint16_t sent = 0;
+
+	for (uint16_t i = 0; i < out->count; i++)
+		stats->tx_bytes += rte_pktmbuf_pkt_len(out->mbuf[i]);
+	if (likely(port != NULL))
+		sent = port_tx(port, w->id, out->mbuf, out->count);
+	stats->tx_packets += sent;
+	if (unlikely(sent < out->count)) {
+		for (uint16_t i = sent; i < out->count; i++)
+			stats->tx_bytes -= rte_pktmbuf_pkt_len(out->mbuf[i]);
+		stats->tx_dropped[port && port_rings_up(port) ? 1 : 0] += out->count - sent;
+		rte_pktmbuf_free_bulk(&out->mbuf[sent], out->count - sent);
+	}
+	out->count = 0;
+}
+
+void deliver_uplink(struct worker *w, struct rte_mbuf *m)
+{
+	struct uplink *uplink = w->engine->uplink;
+
+	w->uplink.mbuf[w->uplink.count++] = m;
+	if (w->uplink.count == WORKER_OUT)
+		out_send(w, uplink->port, &w->uplink, &uplink->stats[w->id]);
+}
+
+void deliver_vport(struct worker *w, struct vport *v, struct rte_mbuf *m)
+{
+	struct out_queue *out = &w->out[v->id];
+
+	if (!out->dirty) {
+		out->dirty = true;
+		w->dirty[w->dirty_count++] = v->id;
+	}
+	out->mbuf[out->count++] = m;
+	if (out->count == WORKER_OUT)
+		out_send(w, v->port, out, &v->stats[w->id]);
+}
+
+void deliver_flush(struct worker *w)
+{
+	struct engine *engine = w->engine;
+
+	if (w->uplink.count > 0)
+		out_send(w, engine->uplink->port, &w->uplink, &engine->uplink->stats[w->id]);
+	for (uint16_t i = 0; i < w->dirty_count; i++) {
+		struct vport *v =
+			atomic_load_explicit(&engine->vport[w->dirty[i]], memory_order_acquire);
+		struct out_queue *out = &w->out[w->dirty[i]];
+
+		if (v)
+			out_send(w, v->port, out, &v->stats[w->id]);
+		else
+			rte_pktmbuf_free_bulk(out->mbuf, out->count);
+		out->count = 0;
+		out->dirty = false;
+	}
+	w->dirty_count = 0;
+}
+
+bool worker_backlog(struct worker *w, const struct backlog_entry *entry)
+{
+	if (unlikely(w->backlog_count == WORKER_BACKLOG)) {
+		worker_count_drop(w, DROP_TX_FULL);
+		rte_pktmbuf_free(entry->mbuf);
+		return false;
+	}
+	w->backlog[w->backlog_count++] = *entry;
+	return true;
+}
+
+/* ---- into a tunnel ---- */
+
+static uint16_t pkt_ip_len(const struct pkt *p)
+{
+	return (uint16_t)(p->l4_off - p->l3_off + p->payload_len);
+}
+
+static bool pkt_dont_fragment(const struct pkt *p)
+{
+	const struct rte_ipv4_hdr *ip = pkt_l3(p);
+
+	return p->flags & PKT_IPV6 || ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG);
+}
+
+/* Longer than the tunnel carries: tell the sender, or split. Takes the packet. */
+static void tunnel_oversize(
+	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl)
+{
+	uint16_t mtu = (uint16_t)(tunnel->mtu - tunnel->header_len);
+	struct rte_mbuf *piece[FRAG_PIECES_MAX];
+	uint16_t count = 0;
+
+	if (!pkt_dont_fragment(p))
+		count = frag_split(p->mbuf, mtu, w->engine->pool, piece, FRAG_PIECES_MAX);
+	else if (p->vport && icmp_limit_allow(&w->engine->icmp_limit, w->now_ns)) {
+		const struct icmp_origin origin = vpc_origin(p->vport->vpc, p->flags & PKT_IPV6);
+		struct rte_mbuf *m =
+			icmp_error(p, ICMP_ANSWER_TOO_BIG, mtu, &origin, w->engine->pool);
+
+		if (m)
+			deliver_back(w, p, m);
+	}
+	if (count == 0) {
+		worker_count_drop(w, DROP_OVERSIZE);
+		rte_pktmbuf_free(p->mbuf);
+		return;
+	}
+	w->stats->delivered++;
+	for (uint16_t i = 0; i < count; i++) {
+		if (vxlan_encap(tunnel, piece[i], vni, p->hash, ttl))
+			deliver_uplink(w, piece[i]);
+		else
+			rte_pktmbuf_free(piece[i]);
+	}
+}
+
+void deliver_tunnel(
+	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl)
+{
+	if (unlikely(pkt_ip_len(p) + tunnel->header_len > tunnel->mtu) &&
+		!(p->flags & PKT_NOT_IP)) {
+		tunnel_oversize(w, p, tunnel, vni, ttl);
+		return;
+	}
+	if (unlikely(!atomic_load_explicit(&tunnel->resolved, memory_order_acquire))) {
+		worker_count_drop(w, DROP_NO_NEIGH);
+		rte_pktmbuf_free(p->mbuf);
+		return;
+	}
+	if (unlikely(!vxlan_encap(tunnel, p->mbuf, vni, p->hash, ttl))) {
+		worker_count_drop(w, DROP_NO_MBUF);
+		rte_pktmbuf_free(p->mbuf);
+		return;
+	}
+	w->stats->delivered++;
+	deliver_uplink(w, p->mbuf);
+}
+
+/* ---- the verdicts ---- */
+
+static void deliver_egress(struct worker *w, struct pkt *p)
+{
+	struct location *location = p->session->location;
+	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
+	uint32_t kind = atomic_load_explicit(&location->kind, memory_order_acquire);
+	struct tunnel *tunnel = atomic_load_explicit(&location->tunnel, memory_order_acquire);
+
+	if (!rte_is_zero_ether_addr(&location->mac))
+		ether->dst_addr = location->mac;
+	if (unlikely(p->session->action.set & SESSION_ACT_ROUTED))
+		ether->src_addr = p->vport->vpc->gateway_mac;
+	if (likely(tunnel && (kind == LOCATION_REMOTE || kind == LOCATION_MOVED))) {
+		deliver_tunnel(w, p, tunnel, location->vni, VXLAN_TTL);
+	} else if (kind == LOCATION_LOCAL) {
+		struct backlog_entry entry = {
+			.mbuf = p->mbuf, .vni = location->vni, .dir = PKT_INGRESS};
+
+		if (worker_backlog(w, &entry))
+			w->stats->delivered++;
+	} else {
+		worker_count_drop(w, DROP_NO_ROUTE);
+		rte_pktmbuf_free(p->mbuf);
+	}
+}
+
+static void deliver_ingress(struct worker *w, struct pkt *p)
+{
+	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
+
+	if (unlikely(pkt_ip_len(p) > p->vport->mtu)) {
+		worker_count_drop(w, DROP_OVERSIZE);
+		rte_pktmbuf_free(p->mbuf);
+		return;
+	}
+	ether->dst_addr = p->vport->mac;
+	w->stats->delivered++;
+	deliver_vport(w, p->vport, p->mbuf);
+}
+
+static void drop_packet(struct worker *w, struct pkt *p, enum drop_reason reason)
+{
+	worker_count_drop(w, reason);
+	rte_pktmbuf_free(p->mbuf);
+}
+
+/* Its sender does not know yet that the identity has moved: tell whoever can tell it, now and then. */
+static void relay_note(struct worker *w, const struct pkt *p, const struct peer *peer)
+{
+	const struct engine_callbacks *callbacks = &w->engine->params.callbacks;
+	struct session_tuple tuple;
+
+	if (!callbacks->relayed_from || w->now_ns < w->next_relay_note_ns)
+		return;
+	w->next_relay_note_ns = w->now_ns + RELAY_NOTE_NS;
+	parse_tuple(p, &tuple);
+	callbacks->relayed_from(callbacks->arg, tuple.vni, &tuple.local, &peer->vtep);
+}
+
+/*
+ * On to the identity's host. Never back to where it came from; one hop less in the outer TTL, where a sender
+ * that is no Ferry may have used 1.
+ */
+static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunnel *to)
+{
+	const struct peer *peer = pkt_peer(w, p);
+	uint8_t ttl = VXLAN_TTL;
+
+	if (!to)
+		return DROP_NO_ROUTE;
+	if (peer) {
+		if (peer->tunnel == to)
+			return DROP_RELAY_LOOP;
+		ttl = p->outer_ttl > 1 ? (uint8_t)(p->outer_ttl - 1) : RELAY_TTL_FLOOR;
+		relay_note(w, p, peer);
+	}
+	w->stats->relayed++;
+	deliver_tunnel(w, p, to, session_key_vni(&p->key), ttl);
+	return DROP_NONE;
+}
+
+enum drop_reason deliver_elsewhere(struct worker *w, struct pkt *p, struct location *location)
+{
+	enum drop_reason reason =
+		relay_into(w, p, atomic_load_explicit(&location->tunnel, memory_order_acquire));
+
+	if (reason != DROP_NONE)
+		return reason;
+	p->mbuf = NULL;
+	return DROP_CONSUMED;
+}
+
+/* FROZEN, MOVED. */
+static void relay_packet(struct worker *w, struct pkt *p)
+{
+	enum drop_reason reason =
+		relay_into(w, p, atomic_load_explicit(&p->vport->relay_to, memory_order_acquire));
+
+	if (reason != DROP_NONE)
+		drop_packet(w, p, reason);
+}
+
+/*
+ * While a vport is passive only its source's relay counts; what others send is a flooded copy that the source
+ * gets as well.
+ */
+static bool hold_accepts(const struct vport *v, const struct peer *peer)
+{
+	struct tunnel *from = atomic_load_explicit(&v->relay_from, memory_order_acquire);
+
+	return vport_role(v) != ROLE_PASSIVE || v->hold_any || !peer || peer->tunnel == from;
+}
+
+/*
+ * Into the vport's hold. One that has just been drained takes nothing more: the packet then goes through the
+ * stages again, behind what came out of the hold.
+ */
+static void hold_packet(struct worker *w, struct pkt *p)
+{
+	struct hold *hold = atomic_load_explicit(&p->vport->hold, memory_order_acquire);
+	struct hold_frame frame = {.mbuf = p->mbuf, .vni = session_key_vni(&p->key)};
+	const struct peer *peer = pkt_peer(w, p);
+	struct backlog_entry entry = {.mbuf = p->mbuf,
+		.vni = session_key_vni(&p->key),
+		.charge = w->stats,
+		.peer = p->peer,
+		.flags = (p->flags & (PKT_FROM_UPLINK | PKT_RELAYED)) | PKT_HELD,
+		.dir = PKT_INGRESS,
+		.outer_ttl = p->outer_ttl};
+	uint32_t overflowed = 0;
+
+	if (!hold) {
+		drop_packet(w, p, DROP_PASSIVE);
+		return;
+	}
+	if (!hold_accepts(p->vport, peer)) {
+		p->vport->stats[w->id].in_drop[DROP_STALE]++;
+		drop_packet(w, p, DROP_STALE);
+		return;
+	}
+	if (peer)
+		frame.outer_source = peer->vtep;
+	if (!hold_put(hold, &frame, w->now_ns, &overflowed)) {
+		worker_backlog(w, &entry);
+		return;
+	}
+	w->stats->parked++;
+	w->stats->drop[DROP_HOLD_FULL] += overflowed;
+}
+
+static void deliver_aside(struct worker *w, struct pkt *p)
+{
+	enum role_duty duty = role_duty(vport_role(p->vport));
+
+	if (duty == ROLE_DUTY_RELAY)
+		relay_packet(w, p);
+	else
+		hold_packet(w, p);
+}
+
+void stage_deliver(struct worker *w, struct burst *b)
+{
+	for (uint16_t i = 0; i < b->aside_count; i++)
+		deliver_aside(w, b->aside[i]);
+	for (uint16_t i = 0; i < b->count; i++) {
+		if (b->pkt[i]->dir == PKT_EGRESS)
+			deliver_egress(w, b->pkt[i]);
+		else
+			deliver_ingress(w, b->pkt[i]);
+	}
+}
+
+void deliver_back(struct worker *w, const struct pkt *p, struct rte_mbuf *m)
+{
+	const struct peer *peer = pkt_peer(w, p);
+	struct backlog_entry entry = {.mbuf = m,
+		.vni = session_key_vni(&p->key),
+		.dir = PKT_INGRESS,
+		.flags = PKT_ANSWER};
+
+	if (p->dir == PKT_EGRESS) {
+		deliver_vport(w, p->vport, m);
+		return;
+	}
+	if (peer) {
+		if (vxlan_encap(peer->tunnel, m, session_key_vni(&p->key), p->hash, VXLAN_TTL))
+			deliver_uplink(w, m);
+		else
+			rte_pktmbuf_free(m);
+		return;
+	}
+	/* From a neighbour on this host. */
+	worker_backlog(w, &entry);
+}
+
+void deliver_mirror(struct worker *w, const struct pkt *p, uint16_t vport_id)
+{
+	struct vport *v = vport_id < VPORT_MAX ? atomic_load_explicit(&w->engine->vport[vport_id],
+							 memory_order_acquire)
+					       : NULL;
+	struct rte_mbuf *copy;
+
+	if (!v || v == p->vport)
+		return;
+	copy = rte_pktmbuf_copy(p->mbuf, w->engine->pool, 0, UINT32_MAX);
+	if (copy)
+		deliver_vport(w, v, copy);
+}

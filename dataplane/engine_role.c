@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Roles in the engine: an event goes through the table of role.c, the new role is stored by the owner of the engine,
+ * then takes effect together with the vport's clock, hold and locations, and one grace period later no
+ * worker acts on the old one. Also the mover's levers: hold, relay, facts.
+ */
+#include <errno.h>
+
+#include "dataplane/engine_parts.h"
+#include "dataplane/hold.h"
+#include "dataplane/location.h"
+
+#define HOLD_PACKETS_MAX 65536
+
+/* ---- where the vport's identities are ---- */
+
+static void identity_spec(const struct vport *v, struct location_spec *spec)
+{
+	struct tunnel *to = atomic_load(&v->relay_to), *from = atomic_load(&v->relay_from);
+
+	spec->vport = (struct vport *)(uintptr_t)v;
+	spec->epoch = atomic_load(&v->epoch);
+	spec->source = LOCATION_OWN;
+	spec->mac = v->mac;
+	switch (vport_role(v)) {
+	case ROLE_PASSIVE:
+		spec->kind = from ? LOCATION_REMOTE : LOCATION_NONE;
+		if (from)
+			spec->vtep = from->vtep;
+		break;
+	case ROLE_MOVED:
+		spec->kind = to ? LOCATION_MOVED : LOCATION_NONE;
+		if (to)
+			spec->vtep = to->vtep;
+		break;
+	default:
+		spec->kind = LOCATION_LOCAL;
+	}
+}
+
+static int identity_set(struct engine *engine, const struct vport *v, struct location_spec *spec)
+{
+	struct location *known =
+		location_find(engine->locations, spec->vni, &spec->addr, spec->port_first);
+	struct vport *other = known ? atomic_load(&known->vport) : NULL;
+
+	if (other && other != v && atomic_load(&known->kind) == LOCATION_LOCAL)
+		return -EEXIST;
+	/* A passive vport knows nothing better than what is known. */
+	if (spec->kind == LOCATION_NONE && known && !other) {
+		atomic_store(&known->vport, spec->vport);
+		return 0;
+	}
+	return engine_location_apply(engine, spec);
+}
+
+int engine_identities_add(struct engine *engine, struct vport *v)
+{
+	const struct vport_addresses *own = atomic_load(&v->addresses);
+	struct location_spec spec = {0};
+	int rc = 0;
+
+	identity_spec(v, &spec);
+	spec.vni = v->vni;
+	for (uint16_t i = 0; i < own->ip_count && rc == 0; i++) {
+		spec.addr = own->ip[i];
+		rc = identity_set(engine, v, &spec);
+	}
+	/* Whole addresses among the allowed pairs: whoever comes first answers for them. */
+	for (uint16_t i = 0; i < own->allowed_count && rc == 0; i++) {
+		spec.addr = own->allowed[i];
+		if (own->allowed_plen[i] == 128)
+			identity_set(engine, v, &spec);
+	}
+	for (struct vport_identity *id = v->identities; id && rc == 0; id = id->next) {
+		spec.vni = id->id.vni;
+		spec.addr = id->id.addr;
+		spec.port_first = id->id.port_first;
+		spec.port_last = id->id.port_last;
+		rc = identity_set(engine, v, &spec);
+	}
+	if (rc != 0)
+		engine_identities_del(engine, v);
+	return rc;
+}
+
+struct forget {
+	struct engine *engine;
+	struct vport *vport;
+	struct location *found;
+};
+
+static int location_of_vport(struct location *location, void *arg)
+{
+	struct forget *forget = arg;
+
+	if (atomic_load(&location->vport) != forget->vport)
+		return 0;
+	forget->found = location;
+	return 1;
+}
+
+/* What was the vport's own goes; where it moved to (or waits to come from) stays known. */
+void engine_identities_del(struct engine *engine, struct vport *v)
+{
+	struct forget forget = {.engine = engine, .vport = v};
+
+	while (location_foreach(engine->locations, location_of_vport, &forget) != 0) {
+		struct location *location = forget.found;
+
+		atomic_store(&location->vport, NULL);
+		if (atomic_load(&location->kind) == LOCATION_LOCAL ||
+			atomic_load(&location->kind) == LOCATION_NONE)
+			engine_location_drop(engine, location->vni, &location->addr,
+				rte_be_to_cpu_16(location->port_first));
+	}
+}
+
+/* ---- hold and relay ---- */
+
+int engine_hold_make(struct vport *v)
+{
+	struct hold_params params = {.bytes_max = v->hold_bytes,
+		.packets_max = HOLD_PACKETS_MAX,
+		.age_ns = v->hold_age_ns};
+	struct hold *hold = atomic_load(&v->hold);
+
+	if (hold) {
+		hold_reopen(hold);
+		return 0;
+	}
+	hold = hold_create(&params);
+	if (!hold)
+		return -ENOMEM;
+	atomic_store_explicit(&v->hold, hold, memory_order_release);
+	return 0;
+}
+
+int engine_hold_open(struct vport *v)
+{
+	int rc;
+
+	pthread_mutex_lock(&v->engine->mutex);
+	rc = engine_hold_make(v);
+	pthread_mutex_unlock(&v->engine->mutex);
+	return rc;
+}
+
+void engine_hold_stats(const struct vport *v, struct hold_stats *stats)
+{
+	struct hold *hold = atomic_load(&v->hold);
+
+	*stats = (struct hold_stats){0};
+	if (hold)
+		hold_stats(hold, stats);
+}
+
+static int relay_set(struct vport *v, _Atomic(struct tunnel *) *place, const struct in6_addr *vtep)
+{
+	static const struct in6_addr none;
+	struct engine *engine = v->engine;
+	struct tunnel *tunnel = NULL;
+	int rc = 0;
+
+	pthread_mutex_lock(&engine->mutex);
+	if (!addr_equal(vtep, &none)) {
+		tunnel = engine_tunnel_get(engine, vtep);
+		rc = tunnel ? 0 : -EAFNOSUPPORT;
+	}
+	if (rc == 0) {
+		engine_tunnel_put(engine, atomic_exchange(place, tunnel));
+		rc = engine_identities_add(engine, v);
+	}
+	pthread_mutex_unlock(&engine->mutex);
+	return rc;
+}
+
+int engine_relay_to(struct vport *v, const struct in6_addr *vtep)
+{
+	return relay_set(v, &v->relay_to, vtep);
+}
+
+int engine_relay_from(struct vport *v, const struct in6_addr *vtep)
+{
+	return relay_set(v, &v->relay_from, vtep);
+}
+
+/* ---- events ---- */
+
+void engine_vport_facts(struct vport *v, const struct role_facts *facts)
+{
+	pthread_mutex_lock(&v->engine->mutex);
+	v->facts = *facts;
+	pthread_mutex_unlock(&v->engine->mutex);
+}
+
+/* Everything that goes with a role, in an order in which no packet falls between. Under the mutex. */
+static void role_take(struct vport *v, enum role to, uint64_t epoch)
+{
+	struct engine *engine = v->engine;
+	uint64_t now_ns = engine_now_ns(engine);
+	enum role_duty duty = role_duty(to);
+
+	atomic_store(&v->epoch, epoch);
+	if (duty == ROLE_DUTY_HOLD || duty == ROLE_DUTY_ASK)
+		engine_hold_make(v);
+	if (duty == ROLE_DUTY_FORWARD) {
+		vport_clock_run(v, now_ns);
+		atomic_store(&v->activated_ns, now_ns);
+		/* Later arrivals queue behind the hold until it is empty. */
+		atomic_store(&v->hold_draining, atomic_load(&v->hold) != NULL);
+	} else {
+		vport_clock_stop(v, now_ns);
+	}
+	atomic_store_explicit(&v->role, (uint8_t)to, memory_order_release);
+	engine_identities_add(engine, v);
+}
+
+static uint64_t role_epoch(const struct vport *v, const struct role_step *step, uint64_t heard)
+{
+	uint64_t known = atomic_load(&v->epoch);
+
+	if (heard > known)
+		known = heard;
+	if (!(step->effects & ROLE_EFFECT_EPOCH))
+		return known;
+	return RTE_MAX(known + 1, clock_wall_ms());
+}
+
+int engine_role_event(struct vport *v, enum role_event event, uint64_t epoch)
+{
+	struct engine *engine = v->engine;
+	const struct engine_callbacks *callbacks = &engine->params.callbacks;
+	struct role_facts facts;
+	struct role_step step;
+	enum role from;
+	int rc = 0;
+
+	pthread_mutex_lock(&engine->mutex);
+	from = vport_role(v);
+	facts = v->facts;
+	facts.rings_up = v->port && port_rings_up(v->port);
+	step = role_next(from, event, &facts);
+	if (epoch != 0 && epoch < atomic_load(&v->epoch)) {
+		rc = -ESTALE;
+	} else if (step.next != from) {
+		uint64_t taken = role_epoch(v, &step, epoch);
+
+		if (callbacks->role_store)
+			rc = callbacks->role_store(callbacks->arg, v, step.next, taken);
+		if (rc == 0)
+			role_take(v, step.next, taken);
+	}
+	pthread_mutex_unlock(&engine->mutex);
+	if (rc != 0)
+		return rc;
+	if (step.next != from)
+		engine_grace(engine);
+	if (callbacks->role_changed && !(step.effects & ROLE_EFFECT_STAY))
+		callbacks->role_changed(callbacks->arg, v, from, step.next, step.effects);
+	return 0;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Where things are: from (VNI, address) to a location, by identity first, by the VPC's routes then. Admission only.
+ */
+#include <rte_rib6.h>
+
+#include "dataplane/location.h"
+#include "dataplane/parse.h"
+#include "dataplane/session_ext.h"
+#include "dataplane/worker.h"
+
+static struct location *locate_route(
+	const struct engine *engine, const struct vpc *vpc, const struct in6_addr *addr)
+{
+	struct rte_rib6_node *node = vpc->rib ? rte_rib6_lookup(vpc->rib, addr->s6_addr) : NULL;
+	const struct route_spec *route;
+	uint64_t index;
+
+	if (!node || rte_rib6_get_nh(node, &index) != 0 || index >= vpc->route_count)
+		return NULL;
+	route = &vpc->routes[index];
+	if (route->remote)
+		return vpc->route_location[index];
+	return location_find(engine->locations, vpc->vni, &route->next_hop, 0);
+}
+
+enum drop_reason locate_destination(struct worker *w, const struct vport *v,
+	const struct session_tuple *network, struct location **out)
+{
+	const struct engine *engine = w->engine;
+	const struct vpc *vpc =
+		network->vni == v->vni ? v->vpc : engine_vpc_find(engine, network->vni);
+	struct location *location;
+
+	location = location_find(engine->locations, network->vni, &network->remote,
+		rte_be_to_cpu_16(network->remote_port));
+	if (!location && vpc)
+		location = locate_route(engine, vpc, &network->remote);
+	if (!location ||
+		atomic_load_explicit(&location->kind, memory_order_acquire) == LOCATION_NONE)
+		return DROP_NO_ROUTE;
+	*out = location;
+	return DROP_NONE;
+}
+
+enum drop_reason locate_session(struct worker *w, struct session *s)
+{
+	struct session_tuple network;
+	struct location *location;
+	enum drop_reason reason;
+
+	if (s->has_key2)
+		session_key_unpack(session_key2(s), session_key2_a6(s), &network);
+	else
+		session_key_unpack(&s->key, s->is_ipv6 ? &s->a6 : NULL, &network);
+	reason = locate_destination(w, s->vport, &network, &location);
+	if (reason != DROP_NONE)
+		return reason;
+	location_ref(location);
+	/* Two workers may race here: the loser gives its reference back. */
+	if (!__sync_bool_compare_and_swap(&s->location, NULL, location))
+		location_unref(location);
+	return DROP_NONE;
+}
+
+enum drop_reason locate_vport(struct worker *w, struct pkt *p)
+{
+	struct session_tuple tuple;
+	struct location *location;
+
+	parse_tuple(p, &tuple);
+	location = location_find(
+		w->engine->locations, tuple.vni, &tuple.local, rte_be_to_cpu_16(tuple.local_port));
+	if (!location)
+		return engine_vpc_find(w->engine, tuple.vni) ? DROP_NO_ROUTE : DROP_UNKNOWN_VNI;
+	switch (atomic_load_explicit(&location->kind, memory_order_acquire)) {
+	case LOCATION_LOCAL:
+		p->vport = atomic_load_explicit(&location->vport, memory_order_acquire);
+		return p->vport ? DROP_NONE : DROP_NO_ROUTE;
+	case LOCATION_MOVED:
+	case LOCATION_REMOTE:
+		/* A vport that waits here takes what comes through the tunnel into its hold. */
+		p->vport = atomic_load_explicit(&location->vport, memory_order_acquire);
+		if (p->vport && p->flags & PKT_FROM_UPLINK &&
+			role_duty(vport_role(p->vport)) == ROLE_DUTY_HOLD)
+			return DROP_NONE;
+		p->vport = NULL;
+		/* Known to be elsewhere: passed on from uplink to uplink, or from a neighbour. */
+		return deliver_elsewhere(w, p, location);
+	default:
+		return DROP_NO_ROUTE;
+	}
+}
