@@ -139,7 +139,7 @@ bool session_kill(struct session *s, uint16_t slab, enum plugin_close_reason rea
 		session_table_remove(table, s, 1);
 	plugin_chain_closed(v->engine, s, reason);
 	if (journal)
-		session_journal_bury(journal, s->birth_id, slab);
+		session_journal_bury(journal, s, slab);
 	session_location_put(s);
 	atomic_fetch_sub_explicit(&v->sessions, 1, memory_order_relaxed);
 	v->stats[slab].sessions_closed++;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/session_journal.h"
 
+#include <errno.h>
 #include <stdlib.h>
+
+#include "dataplane/engine_state.h"
 
 void session_journal_free(struct session_journal *journal)
 {
@@ -55,24 +58,29 @@ void session_journal_touch_control(struct session_journal *journal, struct sessi
 	rte_spinlock_unlock(&journal->control);
 }
 
-static void list_bury(struct session_journal *journal, uint64_t birth_id, uint16_t worker)
+static void list_bury(struct session_journal *journal, const struct session *s, uint16_t worker)
 {
 	uint32_t round = atomic_load_explicit(&journal->round, memory_order_acquire);
 	struct journal_list *list = &journal->list[round & 1][worker];
 
-	if (list->tombstones == journal->capacity)
+	struct journal_tombstone *tombstone;
+
+	if (list->tombstones == journal->capacity) {
 		list->tombstone_overflow = true;
-	else
-		list->tombstone[list->tombstones++] = birth_id;
+		return;
+	}
+	tombstone = &list->tombstone[list->tombstones++];
+	tombstone->birth_id = s->birth_id;
+	session_key_unpack(&s->key, s->is_ipv6 ? &s->a6 : NULL, &tombstone->tuple);
 }
 
-void session_journal_bury(struct session_journal *journal, uint64_t birth_id, uint16_t worker)
+void session_journal_bury(struct session_journal *journal, const struct session *s, uint16_t worker)
 {
 	bool control = worker == journal->lists - 1;
 
 	if (control)
 		rte_spinlock_lock(&journal->control);
-	list_bury(journal, birth_id, worker);
+	list_bury(journal, s, worker);
 	if (control)
 		rte_spinlock_unlock(&journal->control);
 }
@@ -95,4 +103,29 @@ void session_journal_clear(struct session_journal *journal, uint32_t closed)
 		list[i].count = list[i].tombstones = 0;
 		list[i].overflow = list[i].tombstone_overflow = false;
 	}
+}
+
+int session_journal_attach(struct vport *vport, uint32_t capacity)
+{
+	struct session_journal *none = NULL, *journal;
+
+	journal = session_journal_create(vport->engine->worker_count, capacity);
+	if (!journal)
+		return -ENOMEM;
+	if (!atomic_compare_exchange_strong(&vport->journal, &none, journal)) {
+		session_journal_free(journal);
+		return -EBUSY;
+	}
+	engine_grace(vport->engine);
+	return 0;
+}
+
+void session_journal_detach(struct vport *vport)
+{
+	struct session_journal *journal = atomic_exchange(&vport->journal, NULL);
+
+	if (!journal)
+		return;
+	engine_grace(vport->engine);
+	session_journal_free(journal);
 }

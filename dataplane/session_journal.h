@@ -9,7 +9,7 @@
  * also covers the bump, since no grace period waits for them).
  *
  * A session in a list may be dead, freed or reused when it is read: the reader checks vport, slot and state
- * (session memory is never unmapped). Deaths are told apart by tombstones (birth ids).
+ * (session memory is never unmapped). Deaths are told apart by tombstones.
  * Overflow of a list is a flag, not a loss: the mover then walks the slabs for sessions with round >= closed;
  * overflow of tombstones makes it walk in a new colour (the destination drops what was not seen again).
  */
@@ -22,11 +22,17 @@
 #include "dataplane/session.h"
 #include "dataplane/vport.h"
 
+/* A death: whose, and under which key the other side finds it. */
+struct journal_tombstone {
+	uint64_t birth_id;
+	struct session_tuple tuple;
+};
+
 struct journal_list {
 	uint32_t count, tombstones;
 	bool overflow, tombstone_overflow;
 	struct session **session; /* capacity entries */
-	uint64_t *tombstone; /* birth ids, capacity entries */
+	struct journal_tombstone *tombstone; /* capacity entries */
 } __rte_cache_aligned;
 
 struct session_journal {
@@ -60,7 +66,8 @@ static inline void session_journal_touch(
 /* From a thread that is no worker. */
 void session_journal_touch_control(struct session_journal *journal, struct session *s);
 /* s was killed; `worker` is the list: the caller's own, or the last for control threads. */
-void session_journal_bury(struct session_journal *journal, uint64_t birth_id, uint16_t worker);
+void session_journal_bury(
+	struct session_journal *journal, const struct session *s, uint16_t worker);
 
 /*
  * Mover: close the current round and open the next; the closed round's number. The caller waits a grace period
@@ -69,5 +76,12 @@ void session_journal_bury(struct session_journal *journal, uint64_t birth_id, ui
  */
 uint32_t session_journal_close(struct session_journal *journal);
 void session_journal_clear(struct session_journal *journal, uint32_t closed);
+
+/*
+ * Start and stop journalling a vport's changes. attach waits for a grace period, so that after it every change is
+ * seen; detach too, then frees. Any thread but a worker. -EBUSY, -ENOMEM.
+ */
+int session_journal_attach(struct vport *vport, uint32_t capacity);
+void session_journal_detach(struct vport *vport);
 
 #endif

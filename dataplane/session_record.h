@@ -27,21 +27,26 @@ struct session_record {
 	uint32_t age_ms; /* since it was opened */
 	struct session_half half[2];
 	struct session_actions action;
-	uint32_t rst_left_ms;
+	uint32_t syn_seq;
 	uint8_t ext_bytes; /* plugin state: {tag, length, bytes}, tags are the stream's plugin numbers */
-	uint8_t ext[160];
+	uint8_t ext[140];
 };
 
 /* Read a living session consistently enough (torn ones heal in the next round). Any RCU reader. */
 void session_record_read(const struct session *s, const struct session_timeouts *timeouts,
 	uint32_t now_ms, struct session_record *record);
 
-/* Bytes written (<= SESSION_RECORD_MAX), or -ENOSPC. */
-int session_record_pack(const struct session_record *record, uint8_t *out, size_t room);
-/* Bytes consumed, or -EBADMSG for anything that is not a well-formed record; hostile input. */
-int session_record_unpack(const uint8_t *in, size_t len, struct session_record *record);
-
-/* xxh3 of the record as packed, without remaining life. */
-uint64_t session_record_digest(const struct session_record *record);
+/*
+ * Bytes written (<= SESSION_RECORD_MAX), or -ENOSPC. *digest (may be NULL): xxh3 of the record without what each
+ * side may have its own way: remaining life, age, actions.
+ */
+int session_record_pack(
+	const struct session_record *record, uint8_t *out, size_t room, uint64_t *digest);
+/*
+ * Bytes consumed, or -EBADMSG for anything that is not a well-formed record (hostile input). *digest as
+ * above, of the bytes as they are.
+ */
+int session_record_unpack(
+	const uint8_t *in, size_t len, struct session_record *record, uint64_t *digest);
 
 #endif

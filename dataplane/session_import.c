@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/session_import.h"
+
+#include <string.h>
+
+#include "dataplane/plugin_chain.h"
+#include "dataplane/session_ext.h"
+#include "dataplane/session_journal.h"
+#include "dataplane/session_walk.h"
+#include "dataplane/worker.h"
+
+const char *import_outcome_name(enum import_outcome outcome)
+{
+	static const char *const names[] = {
+		[IMPORT_INSTALLED] = "installed",
+		[IMPORT_UPDATED] = "updated",
+		[IMPORT_OLD] = "old",
+		[IMPORT_REFUSED] = "refused",
+		[IMPORT_CONFLICT] = "conflict",
+		[IMPORT_FOREIGN] = "foreign",
+	};
+
+	return (unsigned int)outcome < RTE_DIM(names) ? names[outcome] : "unknown";
+}
+
+struct filling {
+	const struct session_record *record;
+	uint32_t now_ms;
+};
+
+/* What moves with each version: all but keys, location and actions. */
+static void session_take(struct session *s, const struct filling *filling)
+{
+	const struct session_record *record = filling->record;
+	const struct engine *engine = s->vport->engine;
+	const struct session_timeouts *timeouts =
+		atomic_load_explicit(&engine->timeouts, memory_order_acquire);
+	uint32_t idle_ms;
+
+	for (int dir = 0; dir < 2; dir++) {
+		const struct session_half *from = &record->half[dir];
+		struct session_half *to = &s->half[dir];
+
+		SESSION_SET(to->packets, from->packets);
+		SESSION_SET(to->bytes, from->bytes);
+		SESSION_SET(to->seq_end, from->seq_end);
+		SESSION_SET(to->seq_limit, from->seq_limit);
+		SESSION_SET(to->window_max, from->window_max);
+		SESSION_SET(to->scale, from->scale);
+		SESSION_SET(to->flags, from->flags);
+		SESSION_SET(to->ack_low, from->ack_low);
+	}
+	SESSION_SET(s->syn_seq, record->syn_seq);
+	s->version = record->version;
+	s->opened_ms = filling->now_ms - record->age_ms;
+	atomic_store_explicit(&s->state, record->state | SESSION_IMPORTED, memory_order_release);
+	/* Remaining life under our own timeouts, never more than they allow. */
+	idle_ms = timeouts->idle_ms[session_idle_state(s)];
+	SESSION_SET(s->last_ms, filling->now_ms - (idle_ms - RTE_MIN(record->life_ms, idle_ms)));
+}
+
+static void fill_from_record(struct session *s, void *arg)
+{
+	session_take(s, arg);
+}
+
+static bool record_is_ours(const struct vport *v, const struct session_record *record)
+{
+	if (record->tuple.vni != v->vni)
+		return false;
+	return vport_owns(v, &record->tuple.local);
+}
+
+static enum import_outcome import_update(
+	const struct import_context *context, struct session *s, const struct filling *filling)
+{
+	struct session_journal *journal =
+		atomic_load_explicit(&context->vport->journal, memory_order_acquire);
+	const struct session_record *record = filling->record;
+
+	if (record->version <= s->version && !context->operator)
+		return IMPORT_OLD;
+	session_take(s, filling);
+	if (s->ext && s->ext->state_bytes == record->ext_bytes)
+		memcpy(s->ext->state, record->ext, record->ext_bytes);
+	if (journal)
+		session_journal_touch_control(journal, s);
+	return IMPORT_UPDATED;
+}
+
+static enum import_outcome import_new(const struct import_context *context,
+	const struct filling *filling, enum drop_reason *reason)
+{
+	const struct session_record *record = filling->record;
+	struct vport *v = context->vport;
+	uint16_t control = v->engine->worker_count;
+	struct session_origin origin = {
+		.tuple = record->tuple,
+		.outside = record->outside,
+		.translate = record->has_key2,
+		.action = record->action,
+		.birth_id = record->birth_id,
+		.ext_state = record->ext,
+		.ext_bytes = record->ext_bytes,
+	};
+	struct session *s, *existing;
+
+	*reason = session_open(
+		v, control, &origin, fill_from_record, (void *)(uintptr_t)filling, &s, &existing);
+	if (*reason != DROP_NONE)
+		return existing ? IMPORT_CONFLICT : IMPORT_REFUSED;
+	*reason = plugin_chain_adopt(
+		s, context->state_versions, vport_clock_ns(v, engine_now_ns(v->engine)));
+	if (*reason == DROP_NONE ||
+		(v->engine->policy_change == ENGINE_POLICY_FINISH && *reason == DROP_DENIED))
+		return IMPORT_INSTALLED;
+	session_kill(s, control, PLUGIN_CLOSE_POLICY);
+	return IMPORT_REFUSED;
+}
+
+/* A vport's next own birth id is above every imported one. */
+static void birth_id_seen(struct vport *v, uint64_t id)
+{
+	uint64_t next = atomic_load_explicit(&v->next_birth_id, memory_order_relaxed);
+
+	while (next <= id && !atomic_compare_exchange_weak(&v->next_birth_id, &next, id + 1))
+		;
+}
+
+enum import_outcome session_import(const struct import_context *context,
+	const struct session_record *record, enum drop_reason *reason)
+{
+	struct vport *v = context->vport;
+	struct filling filling = {
+		.record = record, .now_ms = vport_clock_ms(v, engine_now_ns(v->engine))};
+	struct session *s;
+
+	*reason = DROP_NONE;
+	if (!context->operator&& vport_role(v) != ROLE_PASSIVE) {
+		*reason = DROP_PASSIVE;
+		return IMPORT_REFUSED;
+	}
+	if (!record_is_ours(v, record)) {
+		*reason = DROP_SPOOF_IP;
+		return IMPORT_FOREIGN;
+	}
+	birth_id_seen(v, record->birth_id);
+	s = session_walk_find(v->engine, &record->tuple);
+	if (s && s->vport != v)
+		return IMPORT_CONFLICT;
+	if (s && s->birth_id > record->birth_id)
+		return IMPORT_OLD;
+	if (s && s->birth_id == record->birth_id)
+		return import_update(context, s, &filling);
+	if (s)
+		session_kill(s, v->engine->worker_count, PLUGIN_CLOSE_REPLACED);
+	return import_new(context, &filling, reason);
+}
+
+bool session_import_tombstone(
+	struct vport *vport, uint64_t birth_id, const struct session_tuple *tuple)
+{
+	struct session *s = session_walk_find(vport->engine, tuple);
+
+	return s && s->vport == vport && s->birth_id == birth_id &&
+	       session_kill(s, vport->engine->worker_count, PLUGIN_CLOSE_MOVED);
+}
+
+uint32_t session_import_purge(struct vport *vport, bool moved)
+{
+	struct session *living[SLAB_CHUNK_SESSIONS];
+	struct session_walk walk;
+	uint32_t killed = 0;
+	bool end = false;
+
+	session_walk_begin(&walk, vport, 0);
+	while (!end) {
+		uint32_t count = session_walk_next(&walk, living, &end);
+
+		for (uint32_t i = 0; i < count; i++)
+			killed += session_kill(living[i], vport->engine->worker_count,
+				moved ? PLUGIN_CLOSE_MOVED : PLUGIN_CLOSE_OPERATOR);
+	}
+	session_walk_end(&walk);
+	for (uint16_t i = 0; i <= vport->engine->worker_count; i++)
+		session_slab_reap(&vport->slab[i], false);
+	return killed;
+}
+
+void session_import_resync(struct vport *vport)
+{
+	struct session *living[SLAB_CHUNK_SESSIONS];
+	struct session_walk walk;
+	bool end = false;
+
+	session_walk_begin(&walk, vport, 0);
+	while (!end) {
+		uint32_t count = session_walk_next(&walk, living, &end);
+
+		for (uint32_t i = 0; i < count; i++)
+			track_resync(living[i]);
+	}
+	session_walk_end(&walk);
+}

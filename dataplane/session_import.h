@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_SESSION_IMPORT_H
+#define FERRY_SESSION_IMPORT_H
+/*
+ * Sessions that arrive as records: upsert by key into a vport, through the one constructor. A higher birth id wins, then
+ * a higher version; a tombstone deletes only its own id. Policy, quota and conflicts are decided per session.
+ * Any thread that is no worker; online RCU reader (session_walk.h); bounded work per call, no mutex, no grace.
+ */
+#include "dataplane/drop.h"
+#include "dataplane/session_record.h"
+
+struct vport;
+
+enum import_outcome {
+	IMPORT_INSTALLED,
+	IMPORT_UPDATED,
+	IMPORT_OLD, /* known in the same or a newer version: left alone */
+	IMPORT_REFUSED, /* *reason: quota, table full, denied, no NAT port ... */
+	IMPORT_CONFLICT, /* the key belongs to another vport's session */
+	IMPORT_FOREIGN, /* the record is not of this vport's addresses */
+};
+
+const char *import_outcome_name(enum import_outcome outcome);
+
+/*
+ * state_versions: by plugin index, the version of each plugin's state in record->ext (0: none). The vport
+ * must not serve (PASSIVE) unless `operator`: session/apply and session/load change a living one.
+ */
+struct import_context {
+	struct vport *vport;
+	const uint16_t *state_versions;
+	bool operator;
+};
+enum import_outcome session_import(const struct import_context *context,
+	const struct session_record *record, enum drop_reason *reason);
+
+/* A death at the source. True when a session with this very birth id went. */
+bool session_import_tombstone(
+	struct vport *vport, uint64_t birth_id, const struct session_tuple *tuple);
+
+/* All sessions of a vport: aborted move, or taken elsewhere. Returns how many. */
+uint32_t session_import_purge(struct vport *vport, bool moved);
+
+/* Degraded activation: windows are not trusted until both sides have been heard. PASSIVE vport. */
+void session_import_resync(struct vport *vport);
+
+#endif
