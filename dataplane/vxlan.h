@@ -68,8 +68,8 @@ struct vxlan_outer {
  * Look at an uplink frame without changing it (its outer headers lie in the first segment).
  * DROP_NONE: VXLAN for udp_port, `outer` is filled. NOT_OURS: no VXLAN (ARP, ND, ICMP, other UDP:
  * the caller hands it to neigh). Else the reason: BAD_VXLAN (I bit clear), OUTER_FRAG, OUTER_CSUM
- * (wrong when present; zero on IPv6), SHORT, BAD_IP. Reserved bits are ignored. `check_sum`: verify
- * a non-zero outer UDP checksum in software.
+ * (wrong when present; zero on IPv6), SHORT, BAD_IP. Reserved bits are ignored; so is one VLAN tag
+ * of the underlay. `check_sum`: verify a non-zero outer UDP checksum in software.
  */
 enum drop_reason vxlan_parse(
 	const struct rte_mbuf *m, uint16_t udp_port, bool check_sum, struct vxlan_outer *outer);
