@@ -36,7 +36,7 @@ vmagent_start() {
 
 # ctl NAME WORD...: ferryctl to that host.
 ctl() {
-	"$FERRY_BUILD/ctrl/client/ferryctl" --target "$LAB_DIR/$1.ctl" "${@:2}"
+	"$FERRY_BUILD/ctrl/client/ferryctl" --socket "$LAB_DIR/$1.ctl" "${@:2}"
 }
 
 # appctl NAME COMMAND [ARG...]: the same by the stock ovs-appctl.
