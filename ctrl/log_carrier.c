@@ -37,7 +37,7 @@ struct log_carrier {
 	size_t ring_bytes, head, tail; /* head - tail bytes are in use */
 	bool busy; /* the thread holds a line */
 	bool armed, due; /* idle() is to be called within a second; at once */
-	bool stop;
+	bool stop, over; /* to the thread; from it */
 	uint64_t stop_ms;
 	uint64_t untold_lost;
 	struct log_stats stats;
@@ -218,6 +218,8 @@ static void *carry(void *ctx)
 			wait_for_work(carrier);
 		}
 	}
+	carrier->over = true;
+	pthread_cond_broadcast(&carrier->rest);
 	pthread_mutex_unlock(&carrier->lock);
 	return NULL;
 }
@@ -296,15 +298,21 @@ static void deadline_after(struct timespec *until, unsigned int time_ms)
 bool log_carrier_close(struct log_carrier *carrier)
 {
 	struct timespec until;
+	bool over;
+	int ret = 0;
 
+	deadline_after(&until, 2 * CLOSE_MS);
 	pthread_mutex_lock(&carrier->lock);
 	carrier->stop = true;
 	carrier->stop_ms = log_carrier_now_ms() + CLOSE_MS;
 	pthread_cond_signal(&carrier->work);
+	while (!carrier->over && ret == 0)
+		ret = pthread_cond_timedwait(&carrier->rest, &carrier->lock, &until);
+	over = carrier->over;
 	pthread_mutex_unlock(&carrier->lock);
-	deadline_after(&until, 2 * CLOSE_MS);
-	if (pthread_clockjoin_np(carrier->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+	if (!over)
 		return false;
+	pthread_join(carrier->thread, NULL);
 	log_target_close(&carrier->target);
 	carrier_free(carrier);
 	return true;

@@ -11,29 +11,32 @@
 
 #include "ctrl/rpc/result_stream.h"
 
-/* 1 and the result, the error or neither; or what went wrong. */
-static int read_answer(const char *data, size_t size, size_t piece_bytes, char **result,
-	char **error, size_t *used)
+struct answer {
+	int ret; /* 1: whole, then result and error (or NULL) count */
+	char *result, *error;
+	size_t used_bytes;
+};
+
+static struct answer read_answer(const char *data, size_t size, size_t piece_bytes)
 {
 	struct evbuffer *to = evbuffer_new();
 	struct result_stream stream;
+	struct answer answer = {0};
 	size_t n, len;
-	int ret = 0;
 
 	result_stream_init(&stream);
-	for (*used = 0; *used < size && ret == 0; *used += n) {
-		n = size - *used < piece_bytes ? size - *used : piece_bytes;
-		ret = result_stream_feed(&stream, data + *used, n, to);
+	for (; answer.used_bytes < size && answer.ret == 0; answer.used_bytes += n) {
+		n = size - answer.used_bytes < piece_bytes ? size - answer.used_bytes : piece_bytes;
+		answer.ret = result_stream_feed(&stream, data + answer.used_bytes, n, to);
 	}
 	len = evbuffer_get_length(to);
-	*result = calloc(1, len + 1);
-	evbuffer_remove(to, *result, len);
-	*error = NULL;
-	if (ret == 1 && result_stream_end(&stream, error) < 0)
-		ret = -1;
+	answer.result = calloc(1, len + 1);
+	evbuffer_remove(to, answer.result, len);
+	if (answer.ret == 1 && result_stream_end(&stream, &answer.error) < 0)
+		answer.ret = -1;
 	result_stream_clear(&stream);
 	evbuffer_free(to);
-	return ret;
+	return answer;
 }
 
 static void compare(const char *data, size_t used, const char *result)
@@ -52,22 +55,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *result[2], *error[2];
-	size_t used[2];
-	int ret[2];
+	struct answer whole = read_answer((const char *)data, size, size);
+	struct answer pieces = read_answer((const char *)data, size, 1);
 
-	ret[0] = read_answer((const char *)data, size, size, &result[0], &error[0], &used[0]);
-	ret[1] = read_answer((const char *)data, size, 1, &result[1], &error[1], &used[1]);
-	assert((ret[0] == 1) == (ret[1] == 1));
-	if (ret[0] == 1) {
-		assert(strcmp(result[0], result[1]) == 0);
-		assert(!error[0] == !error[1] && (!error[0] || strcmp(error[0], error[1]) == 0));
-		if (!error[0])
-			compare((const char *)data, used[1], result[1]);
+	assert((whole.ret == 1) == (pieces.ret == 1));
+	if (whole.ret == 1) {
+		assert(strcmp(whole.result, pieces.result) == 0);
+		assert(!whole.error == !pieces.error);
+		assert(!whole.error || strcmp(whole.error, pieces.error) == 0);
+		if (!whole.error)
+			compare((const char *)data, pieces.used_bytes, pieces.result);
 	}
-	for (int i = 0; i < 2; i++) {
-		free(result[i]);
-		free(error[i]);
-	}
+	free(whole.result);
+	free(whole.error);
+	free(pieces.result);
+	free(pieces.error);
 	return 0;
 }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the scripts of this folder share; they set $daemon before. A check is a command and what it
 # must bring; the script ends at the first that does not.
@@ -9,8 +10,8 @@ socket=$work/ferryd.sock
 
 fail()
 {
-	echo "FAILED: $*" >&2
-	[ ! -s "$work/log" ] || sed 's/^/log: /' "$work/log" >&2
+	echo "not ok - $*"
+	[ ! -s "$work/log" ] || sed 's/^/# log: /' "$work/log"
 	exit 1
 }
 
@@ -47,14 +48,14 @@ run()
 # is WHAT WANTED FOUND
 is()
 {
-	[ "$2" == "$3" ] || fail "$1: wanted '$2', found '$3' (exit $code, stderr '$err')"
+	[ "$2" == "$3" ] || fail "$1 # wanted '$2', found '$3' (exit $code, stderr '$err')"
 	echo "ok - $1"
 }
 
 # has WHAT PIECE TEXT
 has()
 {
-	[[ $3 == *"$2"* ]] || fail "$1: no '$2' in '$3' (exit $code, stderr '$err')"
+	[[ $3 == *"$2"* ]] || fail "$1 # no '$2' in '$3' (exit $code, stderr '$err')"
 	echo "ok - $1"
 }
 

@@ -21,19 +21,19 @@ struct fixture {
 	char path[64];
 	struct log *log;
 	struct log_module *module;
-	uint64_t now_ms;
+	_Atomic uint64_t now_ms; /* the log's thread reads it too */
 };
 
 static uint64_t fixture_now(void *ctx)
 {
-	return *(uint64_t *)ctx;
+	return *(_Atomic uint64_t *)ctx;
 }
 
 static void open_with(struct fixture *fixture, struct log_options options)
 {
 	options.program = "test";
 	options.now_ms = fixture_now;
-	options.now_ctx = &fixture->now_ms;
+	options.now_ctx = (void *)&fixture->now_ms;
 	fixture->now_ms = 5000;
 	assert_int_equal(log_open(&options, &fixture->log), 0);
 	fixture->module = log_module(fixture->log, "rpc");
