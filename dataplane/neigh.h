@@ -2,9 +2,10 @@
 #ifndef FERRY_NEIGH_H
 #define FERRY_NEIGH_H
 /*
- * The underlay neighbour table of the uplink: ARP (RFC 826) and ND (RFC 4861) for next hops and for our own
- * VTEP addresses. Small (hundreds of entries), under one lock that only uplink control frames and misses
- * take; resolved MACs are pushed into the tunnels, so that no packet looks anything up.
+ * The underlay neighbour table of the uplink: ARP (RFC 826) and ND (RFC 4861) for next hops and for
+ * our own VTEP addresses. Small (hundreds of entries), under one lock that only uplink control
+ * frames and misses take; resolved MACs are pushed into the tunnels, so that no packet looks
+ * anything up.
  */
 #include "dataplane/pkt.h"
 #include "dataplane/vxlan.h"
@@ -30,9 +31,10 @@ int neigh_attach(struct neigh_table *table, struct tunnel *tunnel);
 void neigh_detach(struct neigh_table *table, struct tunnel *tunnel);
 
 /*
- * A non-VXLAN frame from the uplink (any worker). Takes the mbuf in every case. Returns how many frames
- * were put into `replies` (0 or 1): answers to ARP/NS/ICMP echo for our own addresses. Counts the rest
- * as *reason (NOT_OURS or CONSUMED). Only solicited or already known next hops are learnt from.
+ * A non-VXLAN frame from the uplink (any worker). Takes the mbuf in every case. Returns how many
+ * frames were put into `replies` (0 or 1): answers to ARP/NS/ICMP echo for our own addresses.
+ * Counts the rest as *reason (NOT_OURS or CONSUMED). Only solicited or already known next hops are
+ * learnt from.
  */
 uint16_t neigh_input(struct neigh_table *table, struct rte_mbuf *m, uint64_t now_ns,
 	struct rte_mbuf **replies, enum drop_reason *reason);
