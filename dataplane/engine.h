@@ -117,6 +117,7 @@ struct route_spec {
 	struct in6_addr prefix;
 	uint8_t plen;
 	struct in6_addr next_hop; /* a VTEP when `remote`, else an identity of the VPC */
+	struct rte_ether_addr mac; /* inner destination behind a remote next hop; zero: the gateway's */
 	bool remote;
 };
 struct vpc_spec {

@@ -189,6 +189,7 @@ static struct location *route_location(
 	location->vni = vni;
 	location->addr = route->prefix;
 	location->plen = route->plen;
+	location->mac = route->mac;
 	atomic_store(&location->refs, 1);
 	atomic_store(&location->tunnel, engine_tunnel_get(engine, &route->next_hop));
 	atomic_store(

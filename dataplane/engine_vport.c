@@ -75,6 +75,14 @@ static void vport_port_event(void *arg, enum port_event event)
 	struct vport *v = arg;
 	struct engine *engine = v->engine;
 	bool up = event == PORT_RINGS_UP;
+	struct port_info info;
+
+	if (event == PORT_STATUS) {
+		port_info(v->port, &info);
+		engine_log(engine, info.last_error[0] ? PLUGIN_LOG_WARN : PLUGIN_LOG_INFO, v->name,
+			"port: %s", info.last_error[0] ? info.last_error : "works again");
+		return;
+	}
 
 	engine_role_event(v, up ? ROLE_RINGS_UP : ROLE_RINGS_DOWN, 0);
 	if (engine->params.callbacks.rings)

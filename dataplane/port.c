@@ -11,6 +11,7 @@
 static const struct port_ops *const port_kinds[] = {
 	[PORT_ETH] = &port_eth_ops,
 	[PORT_VHOST] = &port_vhost_ops,
+	[PORT_RING] = &port_ring_ops,
 };
 
 int port_fail(char *error, size_t len, int err, const char *format, ...)

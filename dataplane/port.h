@@ -23,7 +23,7 @@
 #define PORT_QUEUES_MAX 16
 #define PORT_PATH_MAX 107 /* sun_path less the NUL */
 
-enum port_kind { PORT_ETH, PORT_VHOST };
+enum port_kind { PORT_ETH, PORT_VHOST, PORT_RING };
 enum port_event { PORT_RINGS_UP, PORT_RINGS_DOWN, PORT_STATUS /* last_error changed */ };
 
 /*
@@ -127,5 +127,12 @@ uint16_t port_rx_queues(const struct port *port);
  */
 int port_rx_fd(const struct port *port, uint16_t queue);
 void port_rx_notify(struct port *port, uint16_t queue, bool on);
+
+/*
+ * PORT_RING only: a port of two rings in this process (replay, tests). Any thread but the workers, one at a time.
+ * inject takes m, -ENOBUFS when full; collect gives the next frame the engine sent, or NULL.
+ */
+int port_ring_inject(struct port *port, struct rte_mbuf *m);
+struct rte_mbuf *port_ring_collect(struct port *port);
 
 #endif

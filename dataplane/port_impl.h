@@ -30,6 +30,7 @@ struct port {
 
 extern const struct port_ops port_eth_ops;
 extern const struct port_ops port_vhost_ops;
+extern const struct port_ops port_ring_ops;
 
 static inline bool port_level(const struct port *port)
 {

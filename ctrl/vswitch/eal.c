@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/vswitch/eal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+
+#include "config/config.h"
+
+#define ARGS_MAX 128
+#define ARG_BYTES 256
+
+struct arguments {
+	char *argv[ARGS_MAX];
+	int argc;
+	char text[16][ARG_BYTES];
+	int texts;
+};
+
+static void argument(struct arguments *a, const char *value)
+{
+	if (a->argc < ARGS_MAX - 1)
+		a->argv[a->argc++] = (char *)(size_t)value;
+}
+
+static void argument_pair(
+	struct arguments *a, const char *name, const char *format, const char *value)
+{
+	char *text = a->text[a->texts++];
+
+	snprintf(text, ARG_BYTES, format, value);
+	argument(a, name);
+	argument(a, text);
+}
+
+/* The main core: the first this process may run on; workers pin themselves. */
+static void argument_core(struct arguments *a)
+{
+	char core[16];
+	cpu_set_t cpus;
+	int i = 0;
+
+	CPU_ZERO(&cpus);
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	while (i < CPU_SETSIZE - 1 && !CPU_ISSET(i, &cpus))
+		i++;
+	snprintf(core, sizeof(core), "0@%d", i);
+	argument_pair(a, "--lcores", "%s", core);
+}
+
+int eal_start(const struct config_dpdk *dpdk, const char *name, char *error, size_t error_len)
+{
+	struct arguments a = {0};
+	char memory[16];
+	cpu_set_t cpus;
+
+	argument(&a, "ferry");
+	if (dpdk->no_huge)
+		argument(&a, "--no-huge");
+	if (dpdk->in_memory)
+		argument(&a, "--in-memory");
+	if (dpdk->no_pci)
+		argument(&a, "--no-pci");
+	argument(&a, "--no-telemetry");
+	snprintf(memory, sizeof(memory), "%u", dpdk->memory_mb);
+	if (dpdk->memory_mb)
+		argument_pair(&a, "-m", "%s", memory);
+	if (dpdk->file_prefix)
+		argument_pair(&a, "--file-prefix", "%s", dpdk->file_prefix);
+	else
+		argument_pair(&a, "--file-prefix", "ferry-%s", name);
+	if (dpdk->lcores)
+		argument_pair(&a, "-l", "%s", dpdk->lcores);
+	else
+		argument_core(&a);
+	for (uint32_t i = 0; i < dpdk->n_args; i++)
+		argument(&a, dpdk->args[i]);
+	rte_log_set_global_level(RTE_LOG_WARNING);
+	CPU_ZERO(&cpus);
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	if (rte_eal_init(a.argc, a.argv) < 0) {
+		snprintf(error, error_len, "DPDK does not start: %s%s", rte_strerror(rte_errno),
+			dpdk->no_huge ? ""
+				      : " (enough free huge pages? see /proc/meminfo, or set "
+					"dpdk.no_huge)");
+		return -rte_errno;
+	}
+	/* EAL pins the main thread, and threads made later would inherit that. */
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+	return 0;
+}
+
+void eal_stop(void)
+{
+	rte_eal_cleanup();
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/vswitch/plugin_config.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctrl/vswitch/setup.h"
+
+#define PARTS_MAX 8
+
+/* Sections of the file that belong to a plugin. */
+static const struct {
+	const char *plugin, *section;
+} plugin_sections[] = {
+	{"acl", "groups"},
+	{"nat", "external_networks"},
+	{"nat", "nat_leases"},
+};
+
+/* The value given to a plugin is a map of parts; each part is a tree of its own. */
+struct parts {
+	struct plugin_value *part[PARTS_MAX];
+	uint32_t count;
+};
+
+static struct plugin_value *value_new(enum plugin_value_kind kind, const char *key, uint32_t room)
+{
+	struct plugin_value *value = calloc(1, sizeof(*value));
+
+	if (!value)
+		return NULL;
+	value->kind = kind;
+	value->key = key;
+	if (kind != PLUGIN_SCALAR) {
+		value->item = calloc(room ? room : 1, sizeof(*value->item));
+		if (!value->item) {
+			free(value);
+			return NULL;
+		}
+	}
+	return value;
+}
+
+static struct plugin_value *item_at(struct plugin_value *list, uint32_t i)
+{
+	return (struct plugin_value *)(uintptr_t)&list->item[i];
+}
+
+static void member_add(struct plugin_value *list, const struct in6_addr *addr)
+{
+	struct plugin_value *item = item_at(list, list->count);
+	char *text = malloc(INET6_ADDRSTRLEN);
+
+	if (!text)
+		return;
+	if (IN6_IS_ADDR_V4MAPPED(addr))
+		inet_ntop(AF_INET, &addr->s6_addr[12], text, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET6, addr, text, INET6_ADDRSTRLEN);
+	*item = (struct plugin_value){.kind = PLUGIN_SCALAR, .text = text};
+	list->count++;
+}
+
+static bool names_group(const char *const *groups, uint32_t count, const char *name)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (strcmp(groups[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* One group's addresses on this host and, by the locations that name it, elsewhere. */
+static int group_members(
+	const struct config *config, const struct config_group *group, struct plugin_value *list)
+{
+	uint32_t room = 0;
+	struct plugin_value *items;
+
+	for (uint32_t i = 0; i < config->n_vports; i++)
+		room += config->vports[i].n_ips;
+	items = calloc(room ? room : 1, sizeof(*items));
+	if (!items)
+		return -1;
+	*list = (struct plugin_value){.kind = PLUGIN_LIST, .key = group->name, .item = items};
+	for (uint32_t i = 0; i < config->n_vports; i++) {
+		const struct config_vport *v = &config->vports[i];
+
+		for (uint32_t n = 0; n < v->n_ips; n++)
+			if (names_group((const char *const *)v->groups, v->n_groups, group->name))
+				member_add(list, &v->ips[n]);
+	}
+	return 0;
+}
+
+static struct plugin_value *members_make(const struct config *config)
+{
+	struct plugin_value *members = value_new(PLUGIN_MAP, "members", config->n_groups);
+
+	for (uint32_t i = 0; members && i < config->n_groups; i++)
+		if (group_members(config, &config->groups[i], item_at(members, i)) == 0)
+			members->count++;
+	return members;
+}
+
+static void members_free(struct plugin_value *members)
+{
+	for (uint32_t i = 0; i < members->count; i++) {
+		struct plugin_value *list = item_at(members, i);
+
+		for (uint32_t n = 0; n < list->count; n++)
+			free((void *)(uintptr_t)list->item[n].text);
+		free((void *)(uintptr_t)list->item);
+	}
+	free((void *)(uintptr_t)members->item);
+}
+
+static int part_add(struct plugin_value *all, struct plugin_value *part, const char *key)
+{
+	if (!part)
+		return -1;
+	part->key = key;
+	*item_at(all, all->count++) = *part;
+	free(part); /* its items live on in the copy */
+	return 0;
+}
+
+struct plugin_value *plugin_config_make(
+	const struct config *config, const struct config_plugin *plugin)
+{
+	uint32_t own = plugin->config ? plugin->config->count : 0;
+	struct plugin_value *all = value_new(PLUGIN_MAP, NULL, own + PARTS_MAX);
+	int rc = 0;
+
+	if (!all)
+		return NULL;
+	for (uint32_t i = 0; i < sizeof(plugin_sections) / sizeof(plugin_sections[0]); i++) {
+		const char *section = plugin_sections[i].section;
+		const struct config_tree *tree = config_tree_get(config->tree, section);
+
+		if (tree && rc == 0 && strcmp(plugin_sections[i].plugin, plugin->name) == 0)
+			rc = part_add(all, setup_value(tree), section);
+	}
+	if (rc == 0 && strcmp(plugin->name, "acl") == 0)
+		rc = part_add(all, members_make(config), "members");
+	if (plugin->config && rc == 0) {
+		all->line = plugin->config->line;
+		all->column = plugin->config->column;
+		CONFIG_TREE_FOREACH(entry, plugin->config)
+		if (rc == 0)
+			rc = part_add(all, setup_value(entry), entry->key);
+	}
+	if (rc == 0)
+		return all;
+	plugin_config_free(all);
+	return NULL;
+}
+
+void plugin_config_free(struct plugin_value *value)
+{
+	if (!value)
+		return;
+	for (uint32_t i = 0; i < value->count; i++) {
+		struct plugin_value *part = item_at(value, i);
+
+		if (strcmp(part->key, "members") == 0 && part->line == 0)
+			members_free(part);
+		else
+			setup_value_clear(part);
+	}
+	free((void *)(uintptr_t)value->item);
+	free(value);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From a config to a running engine, and from one config to the next. The only place where config's structs become the
+ * dataplane's. Used by ferryd, ferry-replay and tests.
+ *
+ * Threads: one control thread (the loop's).
+ */
+#ifndef CTRL_VSWITCH_SETUP_H
+#define CTRL_VSWITCH_SETUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/config.h"
+#include "dataplane/engine.h"
+
+struct setup;
+
+/* What a vport starts as; asked before each vport is made (the runtime store knows better than YAML). */
+struct setup_birth {
+	enum role role;
+	uint64_t epoch;
+	bool skip; /* moved away, or not ours any more: do not make it */
+};
+
+struct setup_options {
+	struct clock_source clock; /* now_ns NULL: the monotonic clock */
+	struct engine_callbacks callbacks;
+	const char *plugin_dir; /* NULL: the installed one */
+	bool ring_ports; /* all ports, the uplink's too, are PORT_RING (replay, tests) */
+	bool paused; /* ring ports are born with rings down */
+	const char *engine_name; /* NULL: from the host name */
+	/* NULL: OWNER for what is in the config and has never moved */
+	void (*birth)(void *arg, const struct config_vport *vport, struct setup_birth *birth);
+	void *birth_arg;
+};
+
+/*
+ * Engine, plugins, uplink, peers, VPCs, locations, vports; workers are not started. The config must outlive the setup or
+ * be replaced by setup_reload(). -errno and one line in error; nothing is left on failure.
+ */
+int setup_create(const struct config *config, const struct setup_options *options,
+	struct setup **out, char *error, size_t error_len);
+void setup_destroy(struct setup *setup);
+
+struct engine *setup_engine(const struct setup *setup);
+const struct config *setup_config(const struct setup *setup);
+
+/*
+ * Go over to another config. First everything is checked that can fail without touching anything (restart-only
+ * changes, plugins' configurations, ports); then what differs is applied. On failure the old config is in
+ * force and *error says why. On success the setup uses `next` and the caller frees the old one.
+ */
+int setup_reload(struct setup *setup, const struct config *next, char *error, size_t error_len);
+
+/* One vport from a config (vport/add, a move's prepare): the spec points into `config` and `room`. */
+struct setup_vport_room {
+	struct in6_addr allowed[64];
+	uint8_t allowed_plen[64];
+	struct plugin_value *plugins;
+};
+int setup_vport_spec(const struct setup *setup, const struct config *config,
+	const struct config_vport *vport, struct vport_spec *spec, struct setup_vport_room *room,
+	char *error, size_t error_len);
+void setup_vport_room_free(struct setup_vport_room *room);
+
+/* A config tree as plugins see it; free with setup_value_free(). NULL: empty or out of memory. */
+struct plugin_value *setup_value(const struct config_tree *tree);
+void setup_value_free(struct plugin_value *value);
+/* What it holds, but not the value itself. */
+void setup_value_clear(struct plugin_value *value);
+
+#endif

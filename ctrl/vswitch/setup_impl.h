@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the setup*.c files share; no one else includes it. apply functions make or change one object in the engine; a line for
+ * people goes to error on failure.
+ */
+#ifndef CTRL_VSWITCH_SETUP_IMPL_H
+#define CTRL_VSWITCH_SETUP_IMPL_H
+
+#include "ctrl/vswitch/setup.h"
+
+struct setup {
+	const struct config *config;
+	struct setup_options options;
+	struct engine *engine;
+};
+
+void setup_timeouts(const struct config *config, struct session_timeouts *timeouts);
+/* False: the config has no uplink. */
+bool setup_uplink_spec(const struct setup *setup, const struct config *config,
+	struct uplink_params *params, char *device, size_t device_len);
+
+int setup_peer_apply(
+	struct setup *setup, const struct config_peer *peer, char *error, size_t error_len);
+int setup_peer_remove(struct setup *setup, const struct config_peer *peer);
+int setup_vpc_apply(struct setup *setup, const struct config *config, const struct config_vpc *vpc,
+	char *error, size_t error_len);
+int setup_external_apply(struct setup *setup, const struct config_external_network *network,
+	char *error, size_t error_len);
+int setup_location_apply(
+	struct setup *setup, const struct config_location *location, char *error, size_t error_len);
+int setup_location_remove(struct setup *setup, const struct config_location *location);
+int setup_vport_apply(struct setup *setup, const struct config *config,
+	const struct config_vport *vport, char *error, size_t error_len);
+int setup_plugin_configure(const struct setup *setup, const struct config *config, bool apply,
+	char *error, size_t error_len);
+
+#endif
