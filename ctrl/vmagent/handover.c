@@ -101,6 +101,7 @@ static void facts_take(struct handover *handover, const struct handover_input *i
 	case INPUT_PEER_LOST:
 		handover->peer_up = false;
 		handover->peer_lost = true;
+		snprintf(handover->peer_reason, sizeof(handover->peer_reason), "%s", input->reason);
 		break;
 	case INPUT_SWITCH:
 		handover->view = input->view;
@@ -174,7 +175,7 @@ static int trouble_fail(struct handover *handover, const char *step, unsigned in
 
 	while (!(trouble_texts[i].bit & troubles))
 		i++;
-	if (trouble_texts[i].bit == TROUBLE_PEER_REFUSED)
+	if (trouble_texts[i].bit & (TROUBLE_PEER_REFUSED | TROUBLE_PEER_LOST))
 		detail = handover->peer_reason;
 	else if (trouble_texts[i].bit == TROUBLE_SWITCH)
 		detail = handover->view.reason;

@@ -123,6 +123,7 @@ static void *move_main(void *arg)
 	if (source || mark != MARK_SILENT)
 		move_reach_qemu(move, mark != MARK_SILENT);
 	handover->mark = mark;
+	move->peer_lost_ns = vmagent_now_ns(); /* until there is one */
 	move_dial_start(move);
 	handover->outcome =
 		source ? handover_run_source(handover, mark) : handover_run_dest(handover, mark);

@@ -48,6 +48,7 @@ struct move {
 	uint64_t peer_lost_ns; /* 0: connected */
 	bool peer_lost_told;
 	bool dialling;
+	char dial_error[HANDOVER_REASON_MAX]; /* under the lock: why the last one failed */
 	pthread_t dialler;
 	struct switch_agent *switch_agent;
 	char pending_phase[24]; /* ferryd could not be told */

@@ -179,6 +179,9 @@ static int look_for_peer(struct move *move, uint64_t now, struct handover_input 
 		return 0;
 	move->peer_lost_told = true;
 	*input = (struct handover_input){.kind = INPUT_PEER_LOST, .heard_ns = now};
+	pthread_mutex_lock(&move->lock);
+	snprintf(input->reason, sizeof(input->reason), "%s", move->dial_error);
+	pthread_mutex_unlock(&move->lock);
 	return 1;
 }
 

@@ -10,7 +10,8 @@
 #include "ctrl/vmagent/pump.h"
 
 #define DIAL_MS 3000
-#define DIAL_PAUSE_US 50000
+#define DIAL_PAUSE_US 20000
+#define DIAL_PAUSE_MAX_US 500000
 
 int move_dial(struct move *move, unsigned int index, const struct channel_options *options,
 	struct channel **channel)
@@ -29,9 +30,13 @@ int move_dial(struct move *move, unsigned int index, const struct channel_option
 	dial.deadline_ns =
 		channel_world_deadline_ns(channel_host_world(move->options.channels), DIAL_MS);
 	err = channel_connect(move->options.channels, &dial, channel, &error);
-	if (err)
+	if (err) {
 		log_limited(move->options.log, LOG_LEVEL_WARN, move->options.record.vm,
 			"the other agent cannot be reached", "%s", error.text);
+		pthread_mutex_lock(&move->lock);
+		snprintf(move->dial_error, sizeof(move->dial_error), "%.190s", error.text);
+		pthread_mutex_unlock(&move->lock);
+	}
 	return err;
 }
 
@@ -39,6 +44,7 @@ static void *dialler_main(void *arg)
 {
 	const struct channel_options options = {.types = vmagent_frame_types, .n_types = 4};
 	struct move *move = arg;
+	unsigned int pause_us = DIAL_PAUSE_US;
 	struct channel *channel;
 
 	while (!move->stopping) {
@@ -46,7 +52,8 @@ static void *dialler_main(void *arg)
 			move_post(move, NULL, channel);
 			return NULL;
 		}
-		usleep(DIAL_PAUSE_US);
+		usleep(pause_us);
+		pause_us = pause_us * 2 < DIAL_PAUSE_MAX_US ? pause_us * 2 : DIAL_PAUSE_MAX_US;
 	}
 	return NULL;
 }
