@@ -67,6 +67,9 @@ static int port_ring_open(
 		port_ring_close(&p->port);
 		return port_fail(error, len, ENOMEM, "%s: out of memory", params->name);
 	}
+	p->port.ops = &port_ring_ops;
+	p->port.listener = params->listener;
+	snprintf(p->port.name, sizeof(p->port.name), "%s", params->name);
 	p->port.rings_up = !params->paused;
 	*out = &p->port;
 	return 0;
