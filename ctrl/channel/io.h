@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 /* Makes blocking calls end with -ECANCELED. Owned by the caller, may outlive channels and serve
@@ -57,6 +58,7 @@ struct channel_io {
 	struct in6_addr address; /* of the other end; unspecified for a unix socket */
 	bool is_local; /* unix socket or loopback: plain transport may be allowed */
 	bool has_address; /* false for a unix socket */
+	bool is_own_user; /* unix socket: the other end runs as root or as we do */
 };
 
 struct channel_endpoint {
@@ -84,6 +86,10 @@ extern const struct channel_world channel_world_real;
 /* Takes a connected stream socket, which it makes non-blocking and owns from then on (on failure it
  * stays the caller's). */
 int channel_io_socket(int fd, struct channel_io *io);
+
+/* For socket calls: -ENAMETOOLONG or 0. */
+int channel_endpoint_sockaddr(
+	const struct channel_endpoint *endpoint, struct sockaddr_storage *to, socklen_t *to_bytes);
 
 static inline uint64_t channel_world_now_ns(const struct channel_world *world)
 {

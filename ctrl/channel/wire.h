@@ -15,6 +15,7 @@
 #ifndef CTRL_CHANNEL_WIRE_H
 #define CTRL_CHANNEL_WIRE_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,8 +25,8 @@
 
 struct wire_writer {
 	uint8_t *start;
-	uint8_t *at;
-	uint8_t *end;
+	size_t used_bytes;
+	size_t room_bytes; /* in all */
 	bool failed;
 };
 
@@ -37,8 +38,9 @@ struct wire_reader {
 
 static inline void wire_writer_init(struct wire_writer *w, void *buf, size_t len_bytes)
 {
-	w->start = w->at = buf;
-	w->end = w->start + len_bytes;
+	w->start = buf;
+	w->used_bytes = 0;
+	w->room_bytes = len_bytes;
 	w->failed = false;
 }
 
@@ -49,65 +51,21 @@ static inline bool wire_writer_ok(const struct wire_writer *w)
 
 static inline size_t wire_writer_len(const struct wire_writer *w)
 {
-	return (size_t)(w->at - w->start);
+	return w->used_bytes;
 }
 
 /* Room for len_bytes at the cursor, which moves past them; NULL (and the error) if they don't fit.
  * Also the way to leave a gap that is filled in later. */
 static inline uint8_t *wire_put_room(struct wire_writer *w, size_t len_bytes)
 {
-	uint8_t *room = w->at;
+	uint8_t *room = w->start + w->used_bytes;
 
-	if (w->failed || (size_t)(w->end - w->at) < len_bytes) {
+	if (w->failed || w->room_bytes - w->used_bytes < len_bytes) {
 		w->failed = true;
 		return NULL;
 	}
-	w->at += len_bytes;
+	w->used_bytes += len_bytes;
 	return room;
-}
-
-/* Stores the low n_bytes (1..8) of value, high byte first. */
-static inline void wire_store(uint8_t *to, uint64_t value, unsigned n_bytes)
-{
-	for (unsigned i = 0; i < n_bytes; i++)
-		to[i] = (uint8_t)(value >> (8 * (n_bytes - 1 - i)));
-}
-
-static inline uint64_t wire_load(const uint8_t *from, unsigned n_bytes)
-{
-	uint64_t value = 0;
-
-	for (unsigned i = 0; i < n_bytes; i++)
-		value = value << 8 | from[i];
-	return value;
-}
-
-static inline void wire_put_uint(struct wire_writer *w, uint64_t value, unsigned n_bytes)
-{
-	uint8_t *room = wire_put_room(w, n_bytes);
-
-	if (room != NULL)
-		wire_store(room, value, n_bytes);
-}
-
-static inline void wire_put_u8(struct wire_writer *w, uint8_t value)
-{
-	wire_put_uint(w, value, 1);
-}
-
-static inline void wire_put_u16(struct wire_writer *w, uint16_t value)
-{
-	wire_put_uint(w, value, 2);
-}
-
-static inline void wire_put_u32(struct wire_writer *w, uint32_t value)
-{
-	wire_put_uint(w, value, 4);
-}
-
-static inline void wire_put_u64(struct wire_writer *w, uint64_t value)
-{
-	wire_put_uint(w, value, 8);
 }
 
 static inline void wire_put_bytes(struct wire_writer *w, const void *bytes, size_t len_bytes)
@@ -116,6 +74,32 @@ static inline void wire_put_bytes(struct wire_writer *w, const void *bytes, size
 
 	if (room != NULL && len_bytes > 0)
 		memcpy(room, bytes, len_bytes);
+}
+
+static inline void wire_put_u8(struct wire_writer *w, uint8_t value)
+{
+	wire_put_bytes(w, &value, sizeof(value));
+}
+
+static inline void wire_put_u16(struct wire_writer *w, uint16_t value)
+{
+	uint16_t be = htobe16(value);
+
+	wire_put_bytes(w, &be, sizeof(be));
+}
+
+static inline void wire_put_u32(struct wire_writer *w, uint32_t value)
+{
+	uint32_t be = htobe32(value);
+
+	wire_put_bytes(w, &be, sizeof(be));
+}
+
+static inline void wire_put_u64(struct wire_writer *w, uint64_t value)
+{
+	uint64_t be = htobe64(value);
+
+	wire_put_bytes(w, &be, sizeof(be));
 }
 
 static inline void wire_put_varint(struct wire_writer *w, uint64_t value)
@@ -180,33 +164,6 @@ static inline const uint8_t *wire_get_ref(struct wire_reader *r, size_t len_byte
 	return ref;
 }
 
-static inline uint64_t wire_get_uint(struct wire_reader *r, unsigned n_bytes)
-{
-	const uint8_t *ref = wire_get_ref(r, n_bytes);
-
-	return ref == NULL ? 0 : wire_load(ref, n_bytes);
-}
-
-static inline uint8_t wire_get_u8(struct wire_reader *r)
-{
-	return (uint8_t)wire_get_uint(r, 1);
-}
-
-static inline uint16_t wire_get_u16(struct wire_reader *r)
-{
-	return (uint16_t)wire_get_uint(r, 2);
-}
-
-static inline uint32_t wire_get_u32(struct wire_reader *r)
-{
-	return (uint32_t)wire_get_uint(r, 4);
-}
-
-static inline uint64_t wire_get_u64(struct wire_reader *r)
-{
-	return wire_get_uint(r, 8);
-}
-
 /* Copies len_bytes out; zeroes them on error, so that the caller never sees what was there. */
 static inline void wire_get_bytes(struct wire_reader *r, void *out, size_t len_bytes)
 {
@@ -216,6 +173,38 @@ static inline void wire_get_bytes(struct wire_reader *r, void *out, size_t len_b
 		memcpy(out, ref, len_bytes);
 	else
 		memset(out, 0, len_bytes);
+}
+
+static inline uint8_t wire_get_u8(struct wire_reader *r)
+{
+	uint8_t value;
+
+	wire_get_bytes(r, &value, sizeof(value));
+	return value;
+}
+
+static inline uint16_t wire_get_u16(struct wire_reader *r)
+{
+	uint16_t be;
+
+	wire_get_bytes(r, &be, sizeof(be));
+	return be16toh(be);
+}
+
+static inline uint32_t wire_get_u32(struct wire_reader *r)
+{
+	uint32_t be;
+
+	wire_get_bytes(r, &be, sizeof(be));
+	return be32toh(be);
+}
+
+static inline uint64_t wire_get_u64(struct wire_reader *r)
+{
+	uint64_t be;
+
+	wire_get_bytes(r, &be, sizeof(be));
+	return be64toh(be);
 }
 
 static inline uint64_t wire_get_varint(struct wire_reader *r)
