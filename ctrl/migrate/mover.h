@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * All moves of a host: what ferryd, ferry-replay and tests hold. Everything else in this folder stands behind it.
+ *
+ * Life: mover_create() (reads the runtime store) -> setup_create() with the callbacks below and mover_birth() ->
+ * mover_attach() (listener, peers, restored relays) -> moves -> mover_detach() -> setup_destroy() ->
+ * mover_destroy(). A mover that goes away says nothing to anybody: roles stand in the store, and the
+ * next life goes on from there.
+ *
+ * Threads: calls from any thread unless said otherwise; none of them waits for a peer.
+ */
+#ifndef CTRL_MIGRATE_MOVER_H
+#define CTRL_MIGRATE_MOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "ctrl/channel/io.h"
+#include "ctrl/cmd/cmd.h"
+#include "ctrl/vswitch/setup.h"
+#include "dataplane/engine.h"
+
+struct channel_host;
+struct mover;
+struct out;
+
+enum mover_mode { MOVER_RINGS, MOVER_AGENT, MOVER_EXPLICIT };
+
+struct mover_options {
+	const struct config *config; /* copied as far as needed; see mover_reload() */
+	const char *host_name; /* NULL: config's, or the kernel's */
+	const char *run_dir; /* NULL: config's; the store is RUN_DIR/vports */
+	const struct channel_world *world; /* NULL: the real one */
+	struct loop *loop; /* for commands that answer later; NULL: they answer as they are */
+	/* One line, any thread; NULL: nobody listens. */
+	void (*log)(void *arg, enum plugin_log_level level, const char *object, const char *text);
+	void *log_arg;
+};
+
+int mover_create(const struct mover_options *options, struct mover **out, char *error, size_t error_len);
+/* The engine is there (workers may run or not). Listens if the config says so. */
+int mover_attach(struct mover *mover, struct setup *setup, char *error, size_t error_len);
+/* Ends all threads; before setup_destroy(). */
+void mover_detach(struct mover *mover);
+void mover_destroy(struct mover *mover);
+/* Peers, certificates, limits of another config; moves under way keep theirs. */
+int mover_reload(struct mover *mover, const struct config *config, char *error, size_t error_len);
+
+/* For setup_options.birth, with the mover as birth_arg. */
+void mover_birth(void *mover, const struct config_vport *vport, struct setup_birth *birth);
+
+/* The mover's part of struct engine_callbacks, each with the mover as first argument. */
+int mover_role_store(void *mover, const struct vport *vport, enum role role, uint64_t epoch);
+void mover_role_changed(
+	void *mover, struct vport *vport, enum role from, enum role to, uint32_t effects);
+void mover_rings(void *mover, struct vport *vport, bool up);
+void mover_relayed_from(
+	void *mover, uint32_t vni, const struct in6_addr *addr, const struct in6_addr *vtep);
+
+/* May this vport be changed or deleted by an operator now? -EBUSY with the reason while a move owns it. */
+int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t error_len);
+/* The store's word on a vport: true when a move brought or took it (config/show marks it). */
+struct mover_vport {
+	enum role role;
+	uint64_t epoch;
+	char owner[64]; /* host; empty: this one or unknown */
+	bool moved_in; /* made by a move, in no config */
+};
+bool mover_vport_known(struct mover *mover, const char *vport, struct mover_vport *known);
+
+/* ---- moves ---- */
+
+struct mover_request {
+	const char *vport; /* any vport of the VM, or the VM's key */
+	const char *host; /* a peer */
+	const char *caller_id; /* NULL: one is made; a repeated start with it returns the same move */
+	enum mover_mode mode;
+};
+/* id: 37 bytes. -EBUSY, -ENOENT, ... with the reason. A known caller's id: 0 and its id. */
+int mover_start(struct mover *mover, const struct mover_request *request, char *id, char *error,
+	size_t error_len);
+int mover_abort(struct mover *mover, const char *id, char *error, size_t error_len);
+/* Explicit mode and VMs without rings. At S: freeze now; at D: the VM runs here. */
+int mover_commit(struct mover *mover, const char *id, char *error, size_t error_len);
+
+enum mover_phase {
+	MOVER_PREPARING,
+	MOVER_READY,
+	MOVER_FINAL, /* S: frozen, final on its way; D: it is here */
+	MOVER_VERIFIED,
+	MOVER_COMMITTED,
+	MOVER_FAILED,
+};
+const char *mover_phase_name(enum mover_phase phase);
+
+struct mover_view {
+	char id[37], vm[64], peer[64], step[24], reason[256];
+	bool source, done, behind;
+	enum mover_phase phase;
+	uint64_t serial; /* grows with each change of anything else */
+};
+/* id: the move's or the caller's. -ENOENT. */
+int mover_view(struct mover *mover, const char *id, struct mover_view *view);
+/* Wait (real time) until the view's serial differs or timeout_ms have passed. */
+int mover_wait(struct mover *mover, const char *id, uint64_t serial, uint32_t timeout_ms,
+	struct mover_view *view);
+
+/* What stats and metrics show. */
+struct mover_counts {
+	uint64_t started, committed, failed, aborted;
+	uint32_t running, claims, alarms;
+};
+void mover_counts(struct mover *mover, struct mover_counts *counts);
+
+/* Commands; ctx: the mover. */
+extern const struct cmd_noun cmd_noun_migrate;
+extern const struct cmd_noun cmd_noun_relay;
+/* session/save, session/load, session/apply; add these rows under the noun's ctx: the mover. */
+extern const struct cmd_noun cmd_noun_session_file;
+
+#endif
