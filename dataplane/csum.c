@@ -113,6 +113,20 @@ static uint16_t get16(const uint8_t *at)
 	return value;
 }
 
+/* rte_hash_crc() wants aligned bytes, which a packet does not promise. */
+static uint32_t crc_bytes(const uint8_t *bytes, uint32_t len, uint32_t crc)
+{
+	uint64_t word;
+
+	for (; len >= sizeof(word); bytes += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, bytes, sizeof(word));
+		crc = rte_hash_crc_8byte(word, crc);
+	}
+	while (len-- > 0)
+		crc = rte_hash_crc_1byte(*bytes++, crc);
+	return crc;
+}
+
 /* CRC32C of a part of a chain, the register passed along. */
 static uint32_t crc_mbuf(const struct rte_mbuf *m, uint32_t off, uint32_t len, uint32_t crc)
 {
@@ -124,7 +138,7 @@ static uint32_t crc_mbuf(const struct rte_mbuf *m, uint32_t off, uint32_t len, u
 			continue;
 		}
 		n = RTE_MIN(len, m->data_len - off);
-		crc = rte_hash_crc(rte_pktmbuf_mtod_offset(m, const void *, off), n, crc);
+		crc = crc_bytes(rte_pktmbuf_mtod_offset(m, const uint8_t *, off), n, crc);
 		len -= n;
 		off = 0;
 	}

@@ -133,7 +133,8 @@ static uint16_t answer_sum(const struct answer *a, const struct rte_mbuf *m, boo
 
 static bool may_answer(const struct pkt *p, struct in6_addr *source, struct in6_addr *destination)
 {
-	if (p->flags & (PKT_NOT_IP | PKT_ICMP_ERROR | PKT_LATER_FRAGMENT | PKT_MULTICAST))
+	if (p->flags & (PKT_NOT_IP | PKT_ICMP_ERROR | PKT_LATER_FRAGMENT | PKT_SPLIT_HEADER |
+			       PKT_MULTICAST))
 		return false;
 	packet_addresses(p, source, destination);
 	return is_unicast(source) && is_unicast(destination);

@@ -110,29 +110,24 @@ static void replace_port(struct quoted *q, uint8_t *at, rte_be16_t to)
 	replace(q, at, &to, sizeof(to));
 }
 
+/* Only protocols whose first 8 bytes parse has found to be quoted. */
 static void replace_ports(struct quoted *q, rte_be16_t source, rte_be16_t destination)
 {
+	bool is_ipv6 = q->ip.flags & PKT_IPV6;
+	enum parse_icmp_kind kind;
+
 	if (q->ip.flags & PKT_LATER_FRAGMENT)
 		return;
-	switch (q->ip.proto) {
-	case IPPROTO_TCP:
-	case IPPROTO_UDP:
-	case IPPROTO_SCTP:
+	if (q->ip.proto == IPPROTO_TCP || q->ip.proto == IPPROTO_UDP ||
+		q->ip.proto == IPPROTO_SCTP) {
 		replace_port(q, q->l4, source);
 		replace_port(q, q->l4 + 2, destination);
-		break;
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		switch (parse_icmp_kind(q->ip.flags & PKT_IPV6, q->l4[0])) {
-		case PARSE_ICMP_QUERY:
+	} else if (q->ip.proto == (is_ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+		kind = parse_icmp_kind(is_ipv6, q->l4[0]);
+		if (kind == PARSE_ICMP_QUERY)
 			replace_port(q, q->l4 + 4, source);
-			break;
-		case PARSE_ICMP_REPLY:
+		else if (kind == PARSE_ICMP_REPLY)
 			replace_port(q, q->l4 + 4, destination);
-			break;
-		default:
-			break;
-		}
 	}
 }
 

@@ -29,6 +29,8 @@
  */
 #define GATHER_LEN 1280
 
+#define QUOTED_L4_LEN 8 /* RFC 792: what an error quotes at least */
+
 struct parse_ports {
 	rte_be16_t source, destination;
 };
@@ -141,39 +143,61 @@ static void gather(struct rte_mbuf *m, uint32_t want)
 	}
 }
 
+/* The least length of the L4 header of a protocol that parse knows; 0: any other. */
+static uint32_t header_need(uint8_t proto, bool is_ipv6)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return sizeof(struct rte_tcp_hdr);
+	case IPPROTO_UDP:
+		return sizeof(struct rte_udp_hdr);
+	case IPPROTO_SCTP:
+		return 12;
+	case IPPROTO_ICMP:
+		return is_ipv6 ? 0 : 8;
+	case IPPROTO_ICMPV6:
+		return is_ipv6 ? 8 : 0;
+	default:
+		return 0;
+	}
+}
+
+/* False for an error about an error, which must not be (RFC 1122 3.2.2). */
+static bool quoted_icmp_ports(bool is_ipv6, const uint8_t *l4, struct parse_ports *ports)
+{
+	switch (parse_icmp_kind(is_ipv6, l4[0])) {
+	case PARSE_ICMP_ERROR:
+		return false;
+	case PARSE_ICMP_QUERY:
+		ports->source = load16(l4 + 4);
+		break;
+	case PARSE_ICMP_REPLY:
+		ports->destination = load16(l4 + 4);
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
 /* The packet quoted in an ICMP error names the session; it went the other way. */
 static enum drop_reason parse_quoted(struct pkt *p, uint32_t vni, const uint8_t *l3, uint32_t avail)
 {
 	struct parse_ports ports = {0, 0};
 	struct parse_ip ip;
 	const uint8_t *l4;
-	enum parse_icmp_kind kind;
 	bool is_ipv6 = p->flags & PKT_IPV6;
 
 	if (parse_ip_quoted(l3, avail, &ip) != DROP_NONE || (ip.flags ^ p->flags) & PKT_IPV6)
 		return DROP_BAD_L4;
 	l4 = l3 + ip.header_len;
-	if (!(ip.flags & PKT_LATER_FRAGMENT)) {
-		switch (ip.proto) {
-		case IPPROTO_TCP:
-		case IPPROTO_UDP:
-		case IPPROTO_SCTP:
-		case IPPROTO_ICMP:
-		case IPPROTO_ICMPV6:
-			if (avail < ip.header_len + 8)
-				return DROP_BAD_L4;
-		}
-		if (ip.proto == IPPROTO_TCP || ip.proto == IPPROTO_UDP || ip.proto == IPPROTO_SCTP)
+	if (!(ip.flags & PKT_LATER_FRAGMENT) && header_need(ip.proto, is_ipv6) != 0) {
+		if (avail < ip.header_len + QUOTED_L4_LEN)
+			return DROP_BAD_L4;
+		if (ip.proto != (is_ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 			ports = (struct parse_ports){load16(l4), load16(l4 + 2)};
-		if (ip.proto == (is_ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
-			kind = parse_icmp_kind(is_ipv6, l4[0]);
-			if (kind == PARSE_ICMP_ERROR)
-				return DROP_BAD_L4;
-			if (kind == PARSE_ICMP_QUERY)
-				ports.source = load16(l4 + 4);
-			else if (kind == PARSE_ICMP_REPLY)
-				ports.destination = load16(l4 + 4);
-		}
+		else if (!quoted_icmp_ports(is_ipv6, l4, &ports))
+			return DROP_BAD_L4;
 	}
 	p->flags |= PKT_ICMP_ERROR;
 	set_key(p, vni << 8 | ip.proto, l3, ports, p->dir == PKT_EGRESS ? PKT_INGRESS : PKT_EGRESS);
@@ -202,25 +226,6 @@ static enum drop_reason parse_icmp(struct pkt *p, uint32_t vni, uint32_t avail)
 	}
 	set_key(p, vni << 8 | p->proto, pkt_l3(p), ports, p->dir);
 	return DROP_NONE;
-}
-
-/* Length of the L4 header of a known protocol with `len` bytes of L4 there; 0: nothing to check. */
-static uint32_t header_need(uint8_t proto, bool is_ipv6)
-{
-	switch (proto) {
-	case IPPROTO_TCP:
-		return sizeof(struct rte_tcp_hdr);
-	case IPPROTO_UDP:
-		return sizeof(struct rte_udp_hdr);
-	case IPPROTO_SCTP:
-		return 12;
-	case IPPROTO_ICMP:
-		return is_ipv6 ? 0 : 8;
-	case IPPROTO_ICMPV6:
-		return is_ipv6 ? 8 : 0;
-	default:
-		return 0;
-	}
 }
 
 static enum drop_reason split_header(struct pkt *p, uint32_t vni, uint32_t len)
