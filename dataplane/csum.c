@@ -21,6 +21,7 @@ struct csum_place {
 	uint64_t tx_flag; /* zero: no driver finishes it */
 };
 
+/* False for a protocol without a checksum that parse has found to be there. */
 static bool csum_place(const struct pkt *p, struct csum_place *place)
 {
 	switch (p->proto) {
@@ -33,9 +34,11 @@ static bool csum_place(const struct pkt *p, struct csum_place *place)
 			RTE_MBUF_F_TX_UDP_CKSUM};
 		return true;
 	case IPPROTO_ICMP:
+		*place = (struct csum_place){2, false, false, 0};
+		return !(p->flags & PKT_IPV6); /* of the other family it is any protocol */
 	case IPPROTO_ICMPV6:
-		*place = (struct csum_place){2, p->proto == IPPROTO_ICMPV6, false, 0};
-		return true;
+		*place = (struct csum_place){2, true, false, 0};
+		return p->flags & PKT_IPV6;
 	default:
 		return false;
 	}

@@ -157,6 +157,7 @@ static enum drop_reason assemble(struct frag_store *store, struct frag_datagram 
 	uint32_t ihl = rte_ipv4_hdr_len(ip);
 
 	pkt_truncate(whole, ETH_LEN + ihl + at);
+	frag_report(store, d, DROP_CONSUMED, d->pieces - 1u);
 	for (; at < end; at += len) {
 		struct rte_mbuf *m = take_piece(store, d, at, &len);
 
@@ -178,14 +179,12 @@ static enum drop_reason assemble(struct frag_store *store, struct frag_datagram 
 static enum drop_reason park(
 	struct frag_store *store, struct frag_datagram *d, struct frag_piece *piece, struct pkt *p)
 {
-	if (!frag_park(store, d, piece, p))
-		return break_datagram(store, d, DROP_FRAG_LIMIT);
-	if (d->state != FRAG_ASSEMBLE || !is_whole(d))
-		return DROP_NONE;
+	bool done = d->state == FRAG_ASSEMBLE && is_whole(d);
+
 	/* The whole may be too long for one header: 64 KiB with the options of its first piece. */
-	if (d->end > FRAG_DATAGRAM_MAX - 60)
+	if ((done && d->end > FRAG_DATAGRAM_MAX - 60) || !frag_park(store, d, piece, p))
 		return break_datagram(store, d, DROP_FRAG_LIMIT);
-	return assemble(store, d, p);
+	return done ? assemble(store, d, p) : DROP_NONE;
 }
 
 static enum drop_reason first_piece(

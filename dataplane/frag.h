@@ -33,7 +33,10 @@
 
 struct frag_store;
 
-/* Parked packets that the store gave up by itself, to be counted by the caller's owner of drops. */
+/*
+ * Parked packets that will not come back, to be counted by the caller's owner of drops: given up,
+ * or become part of another packet (DROP_CONSUMED).
+ */
 struct frag_drop {
 	struct vport *vport; /* p->vport when they were parked; may be NULL */
 	uint8_t dir; /* enum pkt_dir */

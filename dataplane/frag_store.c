@@ -79,10 +79,20 @@ struct rte_mbuf *frag_unpark(
 	return m;
 }
 
+void frag_report(const struct frag_store *store, const struct frag_datagram *d,
+	enum drop_reason reason, uint32_t packets)
+{
+	struct frag_drop drop = {
+		.vport = d->vport, .dir = d->key.kind & 1, .reason = reason, .packets = packets};
+
+	if (packets > 0 && store->params.dropped)
+		store->params.dropped(store->params.arg, &drop);
+}
+
 uint32_t frag_drop_parked(
 	struct frag_store *store, struct frag_datagram *d, enum drop_reason reason)
 {
-	struct frag_drop drop = {.vport = d->vport, .dir = d->key.kind & 1, .reason = reason};
+	uint32_t packets = 0;
 
 	for (uint16_t i = 0; i < d->pieces; i++) {
 		struct rte_mbuf *m = frag_unpark(store, d, &d->piece[i]);
@@ -90,11 +100,10 @@ uint32_t frag_drop_parked(
 		if (m == NULL)
 			continue;
 		rte_pktmbuf_free(m);
-		drop.packets++;
+		packets++;
 	}
-	if (drop.packets > 0 && store->params.dropped)
-		store->params.dropped(store->params.arg, &drop);
-	return drop.packets;
+	frag_report(store, d, reason, packets);
+	return packets;
 }
 
 static uint32_t *bucket_of(struct frag_store *store, const struct frag_key *key)

@@ -94,6 +94,9 @@ bool frag_park(
 /* Give it back; the caller owns it. NULL when the piece has none. */
 struct rte_mbuf *frag_unpark(
 	struct frag_store *store, struct frag_datagram *d, struct frag_piece *piece);
+/* Tell the owner of drops that `packets` of d's parked ones will not come back. */
+void frag_report(const struct frag_store *store, const struct frag_datagram *d,
+	enum drop_reason reason, uint32_t packets);
 /* Drop, report and count what is parked. */
 uint32_t frag_drop_parked(
 	struct frag_store *store, struct frag_datagram *d, enum drop_reason reason);

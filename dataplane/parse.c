@@ -22,7 +22,9 @@
 
 #define ETH_LEN ((uint16_t)sizeof(struct rte_ether_hdr))
 #define IPV4_LEN ((uint16_t)sizeof(struct rte_ipv4_hdr))
-#define FAST_LEN (ETH_LEN + IPV4_LEN + (uint16_t)sizeof(struct rte_tcp_hdr))
+#define TCP_LEN ((uint16_t)sizeof(struct rte_tcp_hdr))
+#define UDP_LEN ((uint16_t)sizeof(struct rte_udp_hdr))
+#define FAST_LEN (ETH_LEN + IPV4_LEN + TCP_LEN)
 #define PREFETCH_AHEAD 3
 
 /* Headers are gathered up to here: frame, extensions, ICMP, quoted packet with its own extensions.
@@ -59,35 +61,54 @@ static inline uint64_t load64(const uint8_t *b)
 	return v;
 }
 
-/* Is the one's complement sum of a 20-byte IPv4 header right? */
+/*
+ * Is the one's complement sum of a 20-byte IPv4 header right (RFC 1071)? The order of bytes and
+ * words does not matter, so it is summed in 64 bits, carries added back, and folded by adding each
+ * half to the other: the upper half of the result is the sum with its carry.
+ */
 static inline bool header4_sum_ok(const uint8_t *l3)
 {
-	uint64_t sum = (uint64_t)load32(l3) + load32(l3 + 4) + load32(l3 + 8) + load32(l3 + 12) +
-		       load32(l3 + 16);
+	uint64_t sum = load64(l3), add = load64(l3 + 8);
+	uint32_t half;
 
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16) == 0xffff;
+	sum += add;
+	sum += sum < add;
+	add = load32(l3 + 16);
+	sum += add;
+	sum += sum < add;
+	half = (uint32_t)((sum + (sum >> 32 | sum << 32)) >> 32);
+	half += half >> 16 | half << 16;
+	return half >= 0xffff0000;
+}
+
+/* The key is made in registers: words read back from smaller stores would stall the hash. */
+static inline void put_key(struct pkt *p, uint32_t vni_proto, uint32_t ports, uint64_t addresses)
+{
+	const struct session_key key = {.word = {vni_proto | (uint64_t)ports << 32, addresses}};
+
+	p->key = key;
+	p->hash = session_key_hash(&key);
 }
 
 /*
- * IPv4 key. In memory order (source, destination) is (local, remote) of an egress packet; the other
- * direction is the same turned by half its width.
+ * In memory order (source, destination) is (local, remote) of an egress packet; the other direction
+ * is the same turned by half its width.
  */
+static inline uint32_t turn_ports(uint32_t ports, unsigned int dir)
+{
+	unsigned int turn = dir * 16;
+
+	return ports << turn | ports >> (-turn & 31);
+}
+
 static inline void key4(struct pkt *p, uint32_t vni_proto, const uint8_t *addresses, uint32_t ports,
 	unsigned int dir)
 {
 	uint64_t pair = load64(addresses);
 	unsigned int turn = dir * 32;
 
-	p->key.addresses = pair << turn | pair >> (-turn & 63);
-	turn = dir * 16;
-	ports = ports << turn | ports >> (-turn & 31);
-	p->key.vni_proto = vni_proto;
-	p->key.local_port = (rte_be16_t)ports;
-	p->key.remote_port = (rte_be16_t)(ports >> 16);
-	p->hash = session_key_hash(&p->key);
+	pair = pair << turn | pair >> (-turn & 63);
+	put_key(p, vni_proto, turn_ports(ports, dir), pair);
 }
 
 static void key6(struct pkt *p, uint32_t vni_proto, const uint8_t *addresses, uint32_t ports,
@@ -96,11 +117,7 @@ static void key6(struct pkt *p, uint32_t vni_proto, const uint8_t *addresses, ui
 	struct in6_addr pair[2];
 
 	memcpy(pair, addresses, sizeof(pair));
-	p->key.addresses = session_key_fold6(&pair[dir], &pair[!dir]);
-	p->key.vni_proto = vni_proto;
-	p->key.local_port = (rte_be16_t)(dir ? ports >> 16 : ports);
-	p->key.remote_port = (rte_be16_t)(dir ? ports : ports >> 16);
-	p->hash = session_key_hash(&p->key);
+	put_key(p, vni_proto, turn_ports(ports, dir), session_key_fold6(&pair[dir], &pair[!dir]));
 }
 
 static void set_key(struct pkt *p, uint32_t vni_proto, const uint8_t *l3, struct parse_ports ports,
@@ -335,18 +352,18 @@ static enum drop_reason parse_frame(struct pkt *p, uint32_t vni)
 }
 
 /*
- * False: not the common case, nothing decided. All conditions are gathered in one branch; a UDP
- * packet needs its 8 bytes only, but frames shorter than FAST_LEN are rare enough for the other
- * path.
+ * False: not the common case, nothing decided. TCP and UDP are told apart by a mask and not by a
+ * branch, for traffic mixes both; all that may be too short is a difference that must not be
+ * negative, and one test looks at all signs together. A UDP packet needs its 8 bytes only, but
+ * frames shorter than FAST_LEN are rare enough for the other path.
  */
-static inline bool parse_fast(struct pkt *p, uint32_t vni)
+static __rte_always_inline bool parse_fast(struct pkt *p, uint32_t vni)
 {
 	const struct rte_mbuf *m = p->mbuf;
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
 	const uint8_t *l3 = d + ETH_LEN, *l4 = l3 + IPV4_LEN;
-	uint32_t total, end, header, minimum;
+	int32_t tcp, total, header, end;
 	uint8_t proto;
-	bool tcp;
 
 	if (unlikely(m->data_len < FAST_LEN))
 		return false;
@@ -355,15 +372,17 @@ static inline bool parse_fast(struct pkt *p, uint32_t vni)
 		     (load16(l3 + 6) & RTE_BE16(0x3fff)) != 0))
 		return false;
 	proto = l3[9];
-	tcp = proto == IPPROTO_TCP;
+	if (unlikely(proto != IPPROTO_TCP && proto != IPPROTO_UDP))
+		return false;
+	tcp = -(proto == IPPROTO_TCP);
 	total = rte_be_to_cpu_16(load16(l3 + 2));
-	minimum = tcp ? sizeof(struct rte_tcp_hdr) : sizeof(struct rte_udp_hdr);
-	header = tcp ? (l4[12] >> 4) * 4u : sizeof(struct rte_udp_hdr);
-	end = tcp ? total - IPV4_LEN : rte_be_to_cpu_16(load16(l4 + 4));
-	if (unlikely(!((tcp | (proto == IPPROTO_UDP)) & (total >= IPV4_LEN) & (header >= minimum) &
-		       (end >= header) & (end + IPV4_LEN <= total) &
-		       (total + ETH_LEN <= m->pkt_len) &
-		       (header + ETH_LEN + IPV4_LEN <= m->data_len) & header4_sum_ok(l3))))
+	header = UDP_LEN + (tcp & ((l4[12] >> 4) * 4 - UDP_LEN));
+	end = rte_be_to_cpu_16(load16(l4 + 4)); /* of UDP; by the IP length for TCP */
+	end += tcp & (total - IPV4_LEN - end);
+	if (unlikely(((header - UDP_LEN - (tcp & (TCP_LEN - UDP_LEN))) | (end - header) |
+			     (total - IPV4_LEN - end) | ((int32_t)m->pkt_len - ETH_LEN - total) |
+			     (m->data_len - ETH_LEN - IPV4_LEN - header)) < 0 ||
+		     !header4_sum_ok(l3)))
 		return false;
 	p->flags |= (uint16_t)((d[0] & 1) * PKT_MULTICAST);
 	p->drop = DROP_NONE;
@@ -371,7 +390,7 @@ static inline bool parse_fast(struct pkt *p, uint32_t vni)
 	p->l4_off = ETH_LEN + IPV4_LEN;
 	p->payload_len = (uint16_t)(end - header);
 	p->proto = proto;
-	p->tcp_flags = tcp ? l4[13] : 0;
+	p->tcp_flags = l4[13] & (uint8_t)tcp;
 	key4(p, vni << 8 | proto, l3 + offsetof(struct rte_ipv4_hdr, src_addr), load32(l4), p->dir);
 	return true;
 }

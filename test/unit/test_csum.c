@@ -315,6 +315,27 @@ static void test_addresses_do_not_enter_sums_without_a_pseudo_header(void **stat
 	assert_frame(&f, frame, len);
 }
 
+/* ICMPv6 in IPv4 is a protocol of which nothing is known, not even that it has a header. */
+static void test_icmp_of_the_other_family_is_left_as_it_is(void **state)
+{
+	static struct fake_pkt f;
+	static uint8_t frame[FAKE_FRAME_MAX];
+	struct fake_packet spec = {.payload_len = 0};
+	size_t len = fake_packet_build(&spec, frame, sizeof(frame)) - 8;
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(frame + 14);
+
+	ip->next_proto_id = IPPROTO_ICMPV6;
+	ip->total_length = RTE_BE16(20);
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = rte_ipv4_cksum(ip);
+	memset(frame + len, 0x5a, 8);
+	raw_parsed(&f, frame, len);
+	memset(rte_pktmbuf_mtod(&f.mbuf, uint8_t *) + len, 0x5a, 8);
+	f.mbuf.ol_flags = RTE_MBUF_F_RX_L4_CKSUM_NONE;
+	csum_finish(&f.pkt);
+	assert_memory_equal(rte_pktmbuf_mtod(&f.mbuf, void *), frame, len + 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_incremental_updates_equal_a_new_sum),
 		cmocka_unit_test(test_an_absent_udp_checksum_stays_absent),
 		cmocka_unit_test(test_addresses_do_not_enter_sums_without_a_pseudo_header),
+		cmocka_unit_test(test_icmp_of_the_other_family_is_left_as_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

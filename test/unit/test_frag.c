@@ -427,6 +427,7 @@ static void test_capture_24_a_syn_in_three_fragments_becomes_one_packet_a17(void
 			assert_int_equal(w.drops[DROP_BAD_ETHER], 3);
 		} else {
 			assert_int_equal(w.assembled, 1);
+			assert_int_equal(w.given_up[DROP_CONSUMED], 2);
 			assert_int_equal(w.assembled_len, 14 + 20 + 24);
 			assert_int_equal(w.assembled_flags, RTE_TCP_SYN_FLAG);
 			assert_int_equal(w.forwarded, 0);
