@@ -331,6 +331,13 @@ uint16_t engine_workers(const struct engine *engine)
 	return engine->worker_count;
 }
 
+void engine_local_stats(struct engine *engine, struct port_stats *sum)
+{
+	memset(sum, 0, sizeof(*sum));
+	for (uint16_t i = 0; i < engine->worker_count; i++)
+		port_stats_add(sum, &engine->worker[i]->local_stats);
+}
+
 int engine_worker_info(struct engine *engine, uint16_t worker, struct worker_info *info)
 {
 	struct worker *w;

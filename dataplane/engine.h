@@ -108,6 +108,8 @@ int engine_uplink_open(struct engine *engine, const struct uplink_params *params
 	size_t error_len); /* [M], once, before workers start */
 /* [A] worker counters summed; false: no uplink. */
 bool engine_uplink_stats(struct engine *engine, struct port_stats *sum);
+/* [A] Frames between vports of this host. */
+void engine_local_stats(struct engine *engine, struct port_stats *sum);
 struct port *engine_uplink_port(struct engine *engine);
 struct neigh_table *engine_neigh(struct engine *engine);
 
@@ -117,7 +119,8 @@ struct route_spec {
 	struct in6_addr prefix;
 	uint8_t plen;
 	struct in6_addr next_hop; /* a VTEP when `remote`, else an identity of the VPC */
-	struct rte_ether_addr mac; /* inner destination behind a remote next hop; zero: the gateway's */
+	struct rte_ether_addr
+		mac; /* inner destination behind a remote next hop; zero: the gateway's */
 	bool remote;
 };
 struct vpc_spec {
@@ -182,6 +185,8 @@ int engine_vport_del(struct engine *engine, struct vport *vport); /* [G] */
 struct vport *engine_vport_find(struct engine *engine, const char *name); /* [R] name or uuid */
 int engine_vport_foreach(
 	struct engine *engine, int (*cb)(struct vport *, void *), void *arg); /* [R] */
+/* [A] By id, 0..1023, for walks that go on later; NULL: none. Valid while nobody deletes vports. */
+struct vport *engine_vport_at(struct engine *engine, unsigned int id);
 /* [A] Counters summed over workers. */
 void engine_vport_stats(const struct vport *vport, struct port_stats *sum);
 

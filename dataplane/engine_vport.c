@@ -397,6 +397,12 @@ struct vport *engine_vport_find(struct engine *engine, const char *name)
 	return v;
 }
 
+struct vport *engine_vport_at(struct engine *engine, unsigned int id)
+{
+	return id < VPORT_MAX ? atomic_load_explicit(&engine->vport[id], memory_order_acquire)
+			      : NULL;
+}
+
 int engine_vport_foreach(struct engine *engine, int (*cb)(struct vport *, void *), void *arg)
 {
 	int rc = 0;

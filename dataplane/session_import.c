@@ -166,6 +166,11 @@ bool session_import_tombstone(
 	       session_kill(s, vport->engine->worker_count, PLUGIN_CLOSE_MOVED);
 }
 
+bool session_import_kill(struct vport *vport, struct session *s)
+{
+	return session_kill(s, vport->engine->worker_count, PLUGIN_CLOSE_OPERATOR);
+}
+
 uint32_t session_import_purge(struct vport *vport, bool moved)
 {
 	struct session *living[SLAB_CHUNK_SESSIONS];

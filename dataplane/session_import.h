@@ -38,6 +38,9 @@ enum import_outcome session_import(const struct import_context *context,
 bool session_import_tombstone(
 	struct vport *vport, uint64_t birth_id, const struct session_tuple *tuple);
 
+/* An operator ends one session of v; online reader. */
+bool session_import_kill(struct vport *vport, struct session *s);
+
 /* All sessions of a vport: aborted move, or taken elsewhere. Returns how many. */
 uint32_t session_import_purge(struct vport *vport, bool moved);
 

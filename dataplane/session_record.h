@@ -20,6 +20,8 @@ struct session_record {
 	struct session_tuple tuple; /* VM side */
 	struct session_tuple outside; /* network side, when has_key2 */
 	bool has_key2;
+	bool imported; /* read only: came with a move */
+	const char *verdict_by; /* read only: plugin that admitted it, or NULL */
 	uint64_t birth_id;
 	uint32_t version;
 	uint64_t state; /* the state word less DEAD */

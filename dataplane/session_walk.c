@@ -71,9 +71,13 @@ void session_walk_end(struct session_walk *walk)
 void session_walk_read(const struct session *s, struct session_record *record)
 {
 	const struct engine *engine = s->vport->engine;
+	uint16_t plugin = s->verdict_by;
 
 	session_record_read(s, atomic_load_explicit(&engine->timeouts, memory_order_acquire),
 		vport_clock_ms(s->vport, clock_now_ns(&engine->clock)), record);
+	record->imported = atomic_load_explicit(&s->state, memory_order_relaxed) & SESSION_IMPORTED;
+	if (plugin < engine->plugin_count)
+		record->verdict_by = engine->plugin[plugin].descriptor->name;
 }
 
 struct session *session_walk_find(struct engine *engine, const struct session_tuple *tuple)

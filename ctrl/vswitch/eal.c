@@ -63,8 +63,9 @@ int eal_start(const struct config_dpdk *dpdk, const char *name, char *error, siz
 	argument(&a, "ferry");
 	if (dpdk->no_huge)
 		argument(&a, "--no-huge");
+	/* Without huge pages nothing of memory is in files anyhow, and EAL refuses the pair. */
 	if (dpdk->in_memory)
-		argument(&a, "--in-memory");
+		argument(&a, dpdk->no_huge ? "--no-shconf" : "--in-memory");
 	if (dpdk->no_pci)
 		argument(&a, "--no-pci");
 	argument(&a, "--no-telemetry");

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The noun in this file: dump, count, flush. Walks go by slabs in slices, so that a million sessions stall neither loop nor workers.
+ * (save, load and apply, which speak the stream's records, are in ctrl/migrate/.)
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctrl/cmd/daemon.h"
+#include "ctrl/cmd/text.h"
+#include "dataplane/session_import.h"
+#include "dataplane/session_walk.h"
+#include "dataplane/vport.h"
+
+/* Which sessions a command is about; zero: all. */
+struct filter {
+	char vport[VPORT_NAME_MAX];
+	struct in6_addr addr; /* either side */
+	bool has_addr;
+	uint8_t proto;
+	uint16_t port; /* either side, host order */
+	char state[32];
+};
+
+/* A walk over the vports, one after the other by id, that survives their coming and going. */
+struct walk {
+	struct daemon *daemon;
+	struct filter filter;
+	int reader;
+	unsigned int next_id; /* vport to go on with */
+	uint64_t limit, seen;
+	struct session_walk slabs;
+	struct vport *vport; /* being walked, or NULL */
+	unsigned int vport_id;
+	uint64_t by_state[SESSION_STATE_COUNT];
+	bool count_only;
+};
+
+static int filter_proto(struct cmd *cmd, const char *text, uint8_t *proto)
+{
+	char name[8];
+	uint64_t number;
+	int rc;
+
+	for (unsigned int i = 1; i < 256; i++)
+		if (strcasecmp(text_proto((uint8_t)i, name, sizeof(name)), text) == 0) {
+			*proto = (uint8_t)i;
+			return 0;
+		}
+	rc = cmd_number(cmd, "protocol", text, 255, &number);
+	*proto = (uint8_t)number;
+	return rc;
+}
+
+static int filter_read(struct cmd *cmd, struct filter *filter)
+{
+	const char *ip = cmd_option(cmd, "ip"), *proto = cmd_option(cmd, "proto");
+	const char *port = cmd_option(cmd, "port"), *state = cmd_option(cmd, "state");
+	struct daemon *d = cmd->ctx;
+	uint64_t number;
+	int rc = 0;
+
+	memset(filter, 0, sizeof(*filter));
+	if (cmd->n_args > 0) {
+		if (!engine_vport_find(d->engine, cmd->args[0]))
+			return cmd_fail(cmd, "no vport named \"%s\"", cmd->args[0]);
+		snprintf(filter->vport, sizeof(filter->vport), "%s", cmd->args[0]);
+	}
+	if (ip) {
+		filter->has_addr = true;
+		if (text_parse_addr(ip, &filter->addr) != 0)
+			return cmd_fail(cmd, "\"%s\" is no IP address", ip);
+	}
+	if (proto)
+		rc = filter_proto(cmd, proto, &filter->proto);
+	if (port && rc == 0) {
+		rc = cmd_number(cmd, "port", port, 65535, &number);
+		filter->port = (uint16_t)number;
+	}
+	if (state)
+		snprintf(filter->state, sizeof(filter->state), "%s", state);
+	return rc;
+}
+
+static bool filter_takes(const struct filter *f, const struct session_record *r)
+{
+	rte_be16_t port = rte_cpu_to_be_16(f->port);
+
+	if (f->has_addr && !addr_equal(&f->addr, &r->tuple.local) &&
+		!addr_equal(&f->addr, &r->tuple.remote))
+		return false;
+	if (f->proto && f->proto != r->tuple.proto)
+		return false;
+	if (f->port && port != r->tuple.local_port && port != r->tuple.remote_port)
+		return false;
+	return !f->state[0] ||
+	       strcmp(f->state, session_state_name(r->state & SESSION_STATE_MASK)) == 0;
+}
+
+static void dump_half(struct out *out, const char *key, const struct session_half *half, bool tcp)
+{
+	out_object(out, key);
+	out_u64(out, "packets", half->packets);
+	out_u64(out, "bytes", half->bytes);
+	if (tcp) {
+		out_u64(out, "seq_end", half->seq_end);
+		out_u64(out, "seq_limit", half->seq_limit);
+		out_u64(out, "window_max", half->window_max);
+		if (half->scale == SESSION_SCALE_UNKNOWN)
+			out_str(out, "scale", "unknown");
+		else
+			out_u64(out, "scale", half->scale);
+	}
+	out_object_end(out);
+}
+
+static void dump_json(struct out *out, const struct vport *v, const struct session_record *r)
+{
+	char text[INET6_ADDRSTRLEN], tuple[TEXT_TUPLE_MAX], proto[8];
+	bool tcp = r->tuple.proto == IPPROTO_TCP;
+
+	out_row(out);
+	out_str(out, "vport", v->name);
+	out_u64(out, "vni", r->tuple.vni);
+	out_str(out, "proto", text_proto(r->tuple.proto, proto, sizeof(proto)));
+	out_str(out, "local", text_addr(&r->tuple.local, text, sizeof(text)));
+	out_u64(out, "local_port", rte_be_to_cpu_16(r->tuple.local_port));
+	out_str(out, "remote", text_addr(&r->tuple.remote, text, sizeof(text)));
+	out_u64(out, "remote_port", rte_be_to_cpu_16(r->tuple.remote_port));
+	out_str(out, "state", session_state_name(r->state & SESSION_STATE_MASK));
+	out_str(out, "opened_by", r->state & SESSION_FIRST_INGRESS ? "remote" : "local");
+	out_u64(out, "id", r->birth_id);
+	out_u64(out, "life_ms", r->life_ms);
+	out_u64(out, "age_ms", r->age_ms);
+	out_bool(out, "imported", r->imported);
+	dump_half(out, "out", &r->half[PKT_EGRESS], tcp);
+	dump_half(out, "in", &r->half[PKT_INGRESS], tcp);
+	out_str(out, "outside", r->has_key2 ? text_tuple(&r->outside, tuple, sizeof(tuple)) : NULL);
+	out_str(out, "verdict_by", r->verdict_by ? r->verdict_by : NULL);
+}
+
+static void dump_text(struct out *out, const struct vport *v, const struct session_record *r)
+{
+	char tuple[TEXT_TUPLE_MAX];
+
+	out_row(out);
+	out_str(out, "vport", v->name);
+	out_str(out, "session", text_tuple(&r->tuple, tuple, sizeof(tuple)));
+	out_str(out, "state", session_state_name(r->state & SESSION_STATE_MASK));
+	out_u64(out, "life_s", (r->life_ms + 999) / 1000);
+	out_u64(out, "out_packets", r->half[PKT_EGRESS].packets);
+	out_u64(out, "in_packets", r->half[PKT_INGRESS].packets);
+	out_str(out, "outside", r->has_key2 ? text_tuple(&r->outside, tuple, sizeof(tuple)) : NULL);
+	out_str(out, "verdict_by", r->verdict_by ? r->verdict_by : NULL);
+}
+
+/* The next vport that the filter wants, or NULL at the end. */
+static struct vport *walk_vport(struct walk *walk)
+{
+	for (; walk->next_id < VPORT_MAX; walk->next_id++) {
+		struct vport *v = engine_vport_at(walk->daemon->engine, walk->next_id);
+
+		if (!v || (walk->filter.vport[0] && strcmp(v->name, walk->filter.vport) != 0 &&
+				  strcmp(v->uuid, walk->filter.vport) != 0))
+			continue;
+		walk->next_id++;
+		return v;
+	}
+	return NULL;
+}
+
+static void walk_take(struct cmd *cmd, struct walk *walk, struct session **living, uint32_t count)
+{
+	for (uint32_t i = 0; i < count && walk->seen < walk->limit; i++) {
+		struct session_record record;
+
+		session_walk_read(living[i], &record);
+		if (!filter_takes(&walk->filter, &record))
+			continue;
+		walk->seen++;
+		walk->by_state[record.state & SESSION_STATE_MASK]++;
+		if (walk->count_only)
+			continue;
+		if (cmd_is_json(cmd))
+			dump_json(cmd_out(cmd), walk->vport, &record);
+		else
+			dump_text(cmd_out(cmd), walk->vport, &record);
+	}
+}
+
+/*
+ * One slice: one chunk. Commands run on the thread that also deletes vports (the loop), so a vport cannot go within a
+ * slice; between slices it can, and the walk notices.
+ */
+static int walk_slice(struct cmd *cmd, struct walk *walk)
+{
+	struct engine *engine = walk->daemon->engine;
+	struct session *living[SLAB_CHUNK_SESSIONS];
+	bool end = false;
+	uint32_t count;
+
+	if (walk->vport && engine_vport_at(engine, walk->vport_id) != walk->vport)
+		walk->vport = NULL;
+	if (!walk->vport) {
+		walk->vport = walk_vport(walk);
+		if (!walk->vport)
+			return 0;
+		walk->vport_id = walk->vport->id;
+		session_walk_begin(&walk->slabs, walk->vport, 0);
+	}
+	engine_reader_online(engine, walk->reader);
+	count = session_walk_next(&walk->slabs, living, &end);
+	walk_take(cmd, walk, living, count);
+	engine_reader_offline(engine, walk->reader);
+	if (end) {
+		session_walk_end(&walk->slabs);
+		walk->vport = NULL;
+	}
+	return walk->seen < walk->limit ? CMD_MORE : 0;
+}
+
+static int dump_step(struct cmd *cmd)
+{
+	int rc = CMD_MORE;
+
+	for (int chunks = 0; chunks < 8 && rc == CMD_MORE; chunks++)
+		rc = walk_slice(cmd, cmd->state);
+	return rc;
+}
+
+static void show_counts(struct out *out, const struct walk *walk)
+{
+	out_u64(out, "sessions", walk->seen);
+	out_object(out, "by_state");
+	for (int i = 1; i < SESSION_STATE_COUNT; i++)
+		if (walk->by_state[i])
+			out_u64(out, session_state_name((enum session_state)i), walk->by_state[i]);
+	out_object_end(out);
+}
+
+static int count_step(struct cmd *cmd)
+{
+	int rc = dump_step(cmd);
+
+	if (rc == 0)
+		show_counts(cmd_out(cmd), cmd->state);
+	return rc;
+}
+
+static void walk_end(struct cmd *cmd)
+{
+	struct walk *walk = cmd->state;
+	struct engine *engine = walk->daemon->engine;
+
+	if (walk->vport && engine_vport_at(engine, walk->vport_id) == walk->vport)
+		session_walk_end(&walk->slabs);
+	engine_reader_unregister(engine, walk->reader);
+	free(walk);
+}
+
+static int walk_start(struct cmd *cmd, bool count_only)
+{
+	struct walk *walk = calloc(1, sizeof(*walk));
+	const char *limit = cmd_option(cmd, "limit");
+	struct daemon *d = cmd->ctx;
+	int rc;
+
+	if (!walk)
+		return -ENOMEM;
+	walk->daemon = d;
+	walk->limit = UINT64_MAX;
+	walk->count_only = count_only;
+	rc = filter_read(cmd, &walk->filter);
+	if (rc == 0 && limit)
+		rc = cmd_number(cmd, "limit", limit, UINT64_MAX, &walk->limit);
+	if (rc == 0) {
+		walk->reader = engine_reader_register(d->engine);
+		rc = walk->reader < 0 ? cmd_fail(cmd, "too many dumps at once") : 0;
+	}
+	if (rc != 0) {
+		free(walk);
+		return rc;
+	}
+	cmd->state = walk;
+	if (count_only)
+		return cmd_stream(cmd, count_step, walk_end);
+	out_table(cmd_out(cmd), "sessions");
+	return cmd_stream(cmd, dump_step, walk_end);
+}
+
+static int session_dump(struct cmd *cmd)
+{
+	return walk_start(cmd, false);
+}
+
+static int session_count(struct cmd *cmd)
+{
+	return walk_start(cmd, true);
+}
+
+static uint64_t flush_vport(struct daemon *d, struct vport *v, const struct filter *filter)
+{
+	struct session *living[SLAB_CHUNK_SESSIONS];
+	struct session_walk walk;
+	uint64_t killed = 0;
+	bool end = false;
+
+	session_walk_begin(&walk, v, 0);
+	while (!end) {
+		uint32_t count = session_walk_next(&walk, living, &end);
+
+		for (uint32_t i = 0; i < count; i++) {
+			struct session_record record;
+
+			session_walk_read(living[i], &record);
+			if (filter_takes(filter, &record))
+				killed += session_import_kill(v, living[i]);
+		}
+	}
+	session_walk_end(&walk);
+	(void)d;
+	return killed;
+}
+
+/* Sessions of vports that do not serve here belong to somebody else: they are never flushed. */
+static int session_flush(struct cmd *cmd)
+{
+	struct daemon *d = cmd->ctx;
+	struct filter filter;
+	uint64_t killed = 0;
+	int reader, rc = filter_read(cmd, &filter);
+
+	if (rc != 0)
+		return rc;
+	reader = engine_reader_register(d->engine);
+	if (reader < 0)
+		return cmd_fail(cmd, "too many dumps at once");
+	engine_reader_online(d->engine, reader);
+	for (unsigned int id = 0; id < VPORT_MAX; id++) {
+		struct vport *v = engine_vport_at(d->engine, id);
+
+		if (v && role_duty(vport_role(v)) == ROLE_DUTY_FORWARD &&
+			(!filter.vport[0] || strcmp(v->name, filter.vport) == 0 ||
+				strcmp(v->uuid, filter.vport) == 0))
+			killed += flush_vport(d, v, &filter);
+	}
+	engine_reader_offline(d->engine, reader);
+	engine_reader_unregister(d->engine, reader);
+	out_u64(cmd_out(cmd), "flushed", killed);
+	return 0;
+}
+
+#define FILTER_USAGE "[VPORT] [--ip=IP] [--proto=PROTO] [--port=PORT] [--state=STATE]"
+#define FILTER_OPTIONS "ip= proto= port= state="
+
+static const struct cmd_row rows[] = {
+	{"session/count", FILTER_USAGE, 0, 1, FILTER_OPTIONS, CMD_JSON, session_count,
+		"Count sessions, all or those that match, by state."},
+	{"session/dump", FILTER_USAGE " [--limit=N]", 0, 1, FILTER_OPTIONS " limit=", CMD_JSON,
+		session_dump,
+		"Show sessions, all or those that match.\n"
+		"local is the VM's side; out_packets are those the VM sent. JSON has all fields."},
+	{"session/flush", FILTER_USAGE, 0, 1, FILTER_OPTIONS, CMD_JSON, session_flush,
+		"End sessions, all or those that match, of vports that serve here."},
+};
+
+CMD_NOUN(session, rows);
