@@ -221,6 +221,7 @@ static int commands_add(struct ferryd *f)
 		&cmd_noun_location,
 		&cmd_noun_plugin,
 		&cmd_noun_session,
+		&cmd_noun_trace,
 		&cmd_noun_vport,
 		&cmd_noun_worker,
 	};

@@ -151,8 +151,9 @@ static void admit_new(struct worker *w, struct pkt *p)
 	origin.verdict_by = a.chain.verdict_by;
 	origin.ext_state = a.chain.ext;
 	origin.ext_bytes = a.chain.ext_bytes;
-	p->drop = session_open(
-		p->vport, w->id, &origin, fill_from_packet, &a, &p->session, &existing);
+	origin.fill = fill_from_packet;
+	origin.fill_arg = &a;
+	p->drop = session_open(p->vport, w->id, &origin, &p->session, &existing);
 	if (p->drop == DROP_NONE)
 		p->flags |= PKT_NEW;
 	else if (existing) {

@@ -152,35 +152,36 @@ static void chain_ask(const struct vport *v, struct plugin_request *request,
 	actions_from_answer(&result->action, answer);
 }
 
-void plugin_chain_admit(struct vport *v, const struct session_tuple *tuple, const struct pkt *p,
-	bool public_side, uint64_t now_ns, struct chain_result *result)
+void plugin_chain_admit(const struct chain_question *question, struct chain_result *result)
 {
+	struct vport *v = question->vport;
 	struct plugin_request request = {
 		.vport = &v->plugin_view,
-		.dir = (enum plugin_dir)p->dir,
-		.public_side = public_side,
-		.now_ns = now_ns,
+		.dir = (enum plugin_dir)question->p->dir,
+		.recheck = question->dry,
+		.public_side = question->public_side,
+		.now_ns = question->now_ns,
 	};
 	struct plugin_answer answer;
 
 	memset(result, 0, offsetof(struct chain_result, ext));
-	tuple_to_plugin(tuple, &request.tuple);
-	request_from_packet(&request, p);
+	tuple_to_plugin(question->tuple, &request.tuple);
+	request_from_packet(&request, question->p);
 	chain_ask(v, &request, &answer, result);
 	if (result->reason != DROP_NONE)
 		return;
 	result->translate = answer.translate;
 	if (!answer.translate) {
 		/* Nobody took a packet that came to a public identity. */
-		if (public_side)
+		if (question->public_side)
 			result->reason = DROP_DENIED;
 		return;
 	}
-	result->inside = *tuple;
+	result->inside = *question->tuple;
 	tuple_from_plugin(&answer.outside, &result->outside);
-	if (public_side) {
+	if (question->public_side) {
 		result->inside = result->outside;
-		result->outside = *tuple;
+		result->outside = *question->tuple;
 	}
 }
 

@@ -22,12 +22,17 @@ struct chain_result {
 	uint8_t ext[140];
 };
 
-/*
- * Ask all plugins about a first packet of vport v. `inside` is what is known of the VM's view; public_side as in
- * plugin_request. dry: do not let plugins keep anything (trace): plugins are asked as recheck.
- */
-void plugin_chain_admit(struct vport *v, const struct session_tuple *tuple, const struct pkt *p,
-	bool public_side, uint64_t now_ns, struct chain_result *result);
+/* A first packet of vport's, as asked. */
+struct chain_question {
+	struct vport *vport;
+	const struct session_tuple *tuple; /* as the packet says */
+	const struct pkt *p;
+	uint64_t now_ns; /* the vport's clock */
+	bool public_side; /* as in plugin_request */
+	bool dry; /* trace: plugins keep nothing (they are asked as in a re-check) */
+};
+
+void plugin_chain_admit(const struct chain_question *question, struct chain_result *result);
 
 /* Judge a living session again; DROP_NONE: it may live, its actions and policy_gen are renewed. */
 enum drop_reason plugin_chain_recheck(struct session *s, uint64_t now_ns);

@@ -85,8 +85,7 @@ static void session_cancel(struct session *s)
 }
 
 enum drop_reason session_open(struct vport *v, uint16_t slab, const struct session_origin *origin,
-	void (*fill)(struct session *, void *), void *arg, struct session **out,
-	struct session **existing)
+	struct session **out, struct session **existing)
 {
 	struct session_table *table = &v->engine->table;
 	struct session *s = NULL;
@@ -110,7 +109,7 @@ enum drop_reason session_open(struct vport *v, uint16_t slab, const struct sessi
 		session_cancel(s);
 		return rc == -EINVAL ? DROP_PLUGIN : DROP_TABLE_FULL;
 	}
-	fill(s, arg);
+	origin->fill(s, origin->fill_arg);
 	rc = session_table_insert(table, s, 0, existing);
 	if (unlikely(rc != 0)) {
 		session_cancel(s);

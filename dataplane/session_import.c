@@ -102,11 +102,12 @@ static enum import_outcome import_new(const struct import_context *context,
 		.birth_id = record->birth_id,
 		.ext_state = record->ext,
 		.ext_bytes = record->ext_bytes,
+		.fill = fill_from_record,
+		.fill_arg = (void *)(uintptr_t)filling,
 	};
 	struct session *s, *existing;
 
-	*reason = session_open(
-		v, control, &origin, fill_from_record, (void *)(uintptr_t)filling, &s, &existing);
+	*reason = session_open(v, control, &origin, &s, &existing);
 	if (*reason != DROP_NONE)
 		return existing ? IMPORT_CONFLICT : IMPORT_REFUSED;
 	*reason = plugin_chain_adopt(

@@ -166,16 +166,18 @@ struct session_origin {
 	uint16_t verdict_by;
 	const uint8_t *ext_state; /* tagged plugin values */
 	uint8_t ext_bytes;
+	/* state, halves and times, from a packet or a record */
+	void (*fill)(struct session *s, void *arg);
+	void *fill_arg;
 };
 
 /*
  * The one constructor: memory, keys, location reference. The session is entered in the table dead-free and
- * visible on return; `fill` (tracker or record) is called before. slab: worker id or the engine's
+ * visible on return; origin->fill is called before. slab: worker id or the engine's
  * worker_count for control threads. Reasons: QUOTA, TABLE_FULL; -EEXIST as *existing.
  */
 enum drop_reason session_open(struct vport *v, uint16_t slab, const struct session_origin *origin,
-	void (*fill)(struct session *, void *), void *arg, struct session **out,
-	struct session **existing);
+	struct session **out, struct session **existing);
 /*
  * End a session: keys leave the table, plugins hear, the journal buries it. Safe from any thread; only one
  * caller wins, the others get false. slab: as above (for the journal).
