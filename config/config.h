@@ -21,7 +21,7 @@
 #define CONFIG_FILE_BYTES_MAX (8u << 20)
 #define CONFIG_DEPTH_MAX 64
 #define CONFIG_VALUES_MAX 250000
-#define CONFIG_KEY_BYTES_MAX 256
+#define CONFIG_KEY_BYTES_MAX 128
 #define CONFIG_SCALAR_BYTES_MAX 65536
 
 struct config_error {
@@ -96,14 +96,22 @@ struct config_change {
 };
 
 struct config_diff {
-	struct config_change *changes; /* removed, changed, added; within these in table order */
+	struct config_change *changes;
 	uint32_t n_changes;
-	char *names; /* owned texts behind `name` */
+	struct config_arena *arena; /* owns the above; for config_diff_free() */
 };
 
-/* Compare. Entries are the same object when name (or, for locations, VNI + IP + ports; for leases,
- * network + address + ports + protocol) is the same. The result points into both configs and must
- * not outlive them. 0 or -ENOMEM. */
+/*
+ * Compare. Entries are the same object when their name is the same; VPCs: their VNI; locations:
+ * VNI, address and ports; leases: network, address, ports and protocol. A vport's `vpc` changed
+ * when the VNI behind it did, a plugin's `name` also when its place in the list did.
+ *
+ * The changes come in an order in which they can be applied one by one: removed locations, leases
+ * and vports (they give names and addresses free); then whatever changed or was added, in the order
+ * of enum config_object (a group before the vport that names it); last removed networks, plugins,
+ * groups, VPCs and peers. The result points into both configs and must not outlive them.
+ * 0 or -ENOMEM.
+ */
 int config_diff(const struct config *before, const struct config *after, struct config_diff *out);
 void config_diff_free(struct config_diff *diff);
 

@@ -69,6 +69,7 @@ struct config_engine {
 	enum config_polling polling;
 	uint32_t sessions; /* capacity of the session table */
 	uint32_t session_quota_percent; /* of `sessions`, for a vport that names no quota */
+	uint32_t locations; /* capacity of the location table */
 	uint32_t mbufs;
 	uint32_t mbuf_bytes; /* data room without headroom */
 	uint32_t burst;
@@ -76,6 +77,7 @@ struct config_engine {
 	bool pickup; /* sessions may start in mid-stream */
 	enum config_policy_change policy_change;
 	bool rst_for_unknown;
+	bool check_outer_checksum;
 	uint32_t icmp_per_s; /* errors the engine sends, per vport */
 };
 
@@ -88,7 +90,7 @@ struct config_uplink {
 	struct in6_addr *gateways; /* at most one per family */
 	uint32_t n_gateways;
 	uint8_t mac[6]; /* zero: the device's own */
-	uint32_t mtu; /* 0: the device's own */
+	uint32_t mtu;
 	uint32_t vxlan_port;
 };
 
@@ -143,6 +145,7 @@ struct config_port {
 	enum config_vhost_mode mode; /* of Ferry's end */
 	uint32_t queues; /* pairs */
 	uint64_t features; /* virtio feature bits that may be offered; 0: all that Ferry knows */
+	bool paused; /* a device is born with its rings down */
 	uint32_t socket_mode; /* file mode bits, server mode */
 	const char *socket_group;
 };
@@ -162,7 +165,9 @@ struct config_vport {
 		uuid; /* of this life of the vport, 36 characters lower case; NULL: made at start */
 	const char *vm; /* key that joins the vports of one VM; NULL: the vport's name */
 	const char *vpc;
+	uint32_t vni; /* of that VPC; set by the loader */
 	uint8_t mac[6];
+	uint32_t mtu; /* 0: what the uplink carries */
 	struct in6_addr *ips;
 	uint32_t n_ips;
 	struct config_address_pair *allowed_address_pairs;
@@ -200,7 +205,7 @@ struct config_rule {
 	uint32_t n_ports;
 	int32_t icmp_type, icmp_code; /* -1: any */
 	bool has_remote;
-	struct config_prefix remote; /* valid when has_remote */
+	struct config_prefix remote; /* when has_remote */
 	const char *remote_group; /* NULL: none */
 	uint32_t priority; /* the higher wins; deny wins among equals */
 	enum config_action action;
@@ -253,9 +258,11 @@ struct config_timeouts {
 	struct {
 		uint64_t new, stream;
 	} udp;
-	uint64_t icmp;
 	struct {
-		uint64_t cookie_wait, cookie_echoed, established, shutdown;
+		uint64_t new, replied;
+	} icmp;
+	struct {
+		uint64_t init, init_ack, cookie, established, shutdown, closed;
 	} sctp;
 	struct {
 		uint64_t new, stream;
