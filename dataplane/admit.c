@@ -120,20 +120,25 @@ static enum drop_reason admit_locate(struct admission *a, struct location **loca
 static void admit_new(struct worker *w, struct pkt *p)
 {
 	struct admission a = {.w = w, .p = p};
+	struct chain_question question = {.vport = p->vport,
+		.tuple = &a.tuple,
+		.p = p,
+		.now_ns = vport_clock_ns(p->vport, w->now_ns)};
 	struct session_origin origin = {0};
 	struct session *existing;
 	bool routed, public_side;
 
-	p->drop = track_may_open(&p->vport->track, p);
+	/* A later fragment goes by its first's session, and opens none. */
+	p->drop = p->flags & PKT_LATER_FRAGMENT ? DROP_FRAG_NO_FIRST
+						: track_may_open(&p->vport->track, p);
 	if (p->drop != DROP_NONE) {
 		if (p->drop == DROP_NO_SESSION && w->engine->rst_unknown && p->proto == IPPROTO_TCP)
 			answer_refusal(w, p);
 		return;
 	}
 	parse_tuple(p, &a.tuple);
-	public_side = a.tuple.vni != p->vport->vni;
-	plugin_chain_admit(
-		p->vport, &a.tuple, p, public_side, vport_clock_ns(p->vport, w->now_ns), &a.chain);
+	question.public_side = public_side = a.tuple.vni != p->vport->vni;
+	plugin_chain_admit(&question, &a.chain);
 	p->drop = a.chain.reason;
 	if (p->drop == DROP_NONE)
 		p->drop = admit_locate(&a, &origin.location, &routed);

@@ -93,9 +93,23 @@ bool worker_backlog(struct worker *w, const struct backlog_entry *entry)
 
 /* ---- into a tunnel ---- */
 
-static uint16_t pkt_ip_len(const struct pkt *p)
+/* Of IP, header included, as the header says. */
+static uint32_t pkt_ip_len(const struct pkt *p)
 {
-	return (uint16_t)(p->l4_off - p->l3_off + p->payload_len);
+	const struct rte_ipv4_hdr *v4 = pkt_l3(p);
+	const struct rte_ipv6_hdr *v6 = pkt_l3(p);
+
+	return p->flags & PKT_IPV6 ? rte_be_to_cpu_16(v6->payload_len) + sizeof(*v6)
+				   : rte_be_to_cpu_16(v4->total_length);
+}
+
+/*
+ * What the tunnel takes of the underlay's MTU: outer IP, UDP, VXLAN and the inner Ethernet header (the outer Ethernet
+ * header is no part of an IP MTU): 50 over IPv4, 70 over IPv6.
+ */
+static uint16_t tunnel_overhead(const struct tunnel *tunnel)
+{
+	return tunnel->header_len;
 }
 
 static bool pkt_dont_fragment(const struct pkt *p)
@@ -109,7 +123,7 @@ static bool pkt_dont_fragment(const struct pkt *p)
 static void tunnel_oversize(
 	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl)
 {
-	uint16_t mtu = (uint16_t)(tunnel->mtu - tunnel->header_len);
+	uint16_t mtu = (uint16_t)(tunnel->mtu - tunnel_overhead(tunnel));
 	struct rte_mbuf *piece[FRAG_PIECES_MAX];
 	uint16_t count = 0;
 
@@ -140,14 +154,14 @@ static void tunnel_oversize(
 void deliver_tunnel(
 	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl)
 {
-	if (unlikely(pkt_ip_len(p) + tunnel->header_len > tunnel->mtu) &&
-		!(p->flags & PKT_NOT_IP)) {
-		tunnel_oversize(w, p, tunnel, vni, ttl);
-		return;
-	}
 	if (unlikely(!atomic_load_explicit(&tunnel->resolved, memory_order_acquire))) {
 		worker_count_drop(w, DROP_NO_NEIGH);
 		rte_pktmbuf_free(p->mbuf);
+		return;
+	}
+	if (unlikely(pkt_ip_len(p) + tunnel_overhead(tunnel) > tunnel->mtu) &&
+		!(p->flags & PKT_NOT_IP)) {
+		tunnel_oversize(w, p, tunnel, vni, ttl);
 		return;
 	}
 	if (unlikely(!vxlan_encap(tunnel, p->mbuf, vni, p->hash, ttl))) {
