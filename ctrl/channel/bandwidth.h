@@ -3,14 +3,14 @@
  * One cap for all that leaves this host for moves, shared by any number of channels and threads, in
  * two classes: session state first, VM memory with what is left.
  *
- * A token bucket: `rate` bytes a second, at most `burst` of them saved up. Sessions may take whatever
- * the bucket holds and may overdraw it by one frame; memory takes only from the part above a reserve
- * (a quarter of the burst), and nothing while sessions wait. So a delta never queues behind memory
- * by more than the frame that is on its way.
+ * A token bucket: `rate` bytes a second, at most `burst` of them saved up. Sessions may take
+ * whatever the bucket holds and may overdraw it by one frame; memory takes only from the part above
+ * a reserve (a quarter of the burst), and nothing while sessions wait. So a delta never queues
+ * behind memory by more than the frame that is on its way.
  *
  * The process that copies memory is not the one that moves sessions; it gets credit: its own
- * bandwidth is in credit mode and lets memory take only what bandwidth_credit() added, and the other
- * process draws those credits from its bucket with bandwidth_grant().
+ * bandwidth is in credit mode and lets memory take only what bandwidth_credit() added, and the
+ * other process draws those credits from its bucket with bandwidth_grant().
  *
  * No call here blocks or sleeps: a refused request says when to come back, and the channel waits on
  * its own wire, where it can be cancelled. Every function may be called by any thread.
@@ -38,7 +38,8 @@ struct bandwidth_stats {
 struct bandwidth *bandwidth_new(uint64_t rate_bytes_per_s);
 void bandwidth_free(struct bandwidth *bw);
 
-/* Takes effect at the next request; what was saved up or overdrawn is kept, within the new burst. */
+/* Takes effect at the next request; what was saved up or overdrawn is kept, within the new burst.
+ */
 void bandwidth_set_rate(struct bandwidth *bw, uint64_t rate_bytes_per_s);
 
 /* Asks for bytes at time now_ns. 0: taken, send them now. Otherwise nothing was taken: ask again in

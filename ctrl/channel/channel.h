@@ -3,13 +3,13 @@
  * A channel: an authenticated, framed connection to another host, for a move's stream, for location
  * updates between peers, or for the memory of a VM.
  *
- * Life: channel_connect() or channel_accept() (or a listener, listener.h) return it after TLS, the check
- * of the peer and the hello; then frames go both ways; channel_close() ends it. Both blocking calls
- * and data calls take an absolute deadline in ns of the world's monotonic clock
+ * Life: channel_connect() or channel_accept() (or a listener, listener.h) return it after TLS, the
+ * check of the peer and the hello; then frames go both ways; channel_close() ends it. Both blocking
+ * calls and data calls take an absolute deadline in ns of the world's monotonic clock
  * (channel_deadline_ns()), and end early with -ECANCELED when the channel's cancel is set.
  *
- * Threads: one thread may send (reserve, commit, flush, send) while one other receives. Counters may
- * be read by any thread. The channel's owner closes it when no other thread uses it.
+ * Threads: one thread may send (reserve, commit, flush, send) while one other receives. Counters
+ * may be read by any thread. The channel's owner closes it when no other thread uses it.
  *
  * Errors: -ETIMEDOUT from a receive leaves the channel as it was, ask again. Any other error, and
  * every error of a send, is final: channel_error() tells, further calls return the same.
@@ -56,7 +56,8 @@ struct channel_hello {
 struct channel_options {
 	const uint16_t *types; /* frame types the caller knows; borrowed, outlives the channel */
 	unsigned n_types;
-	size_t frame_bytes; /* batched payload: 0 CHANNEL_FRAME_BYTES, most FRAME_PAYLOAD_MAX_BYTES */
+	size_t frame_bytes; /* batched payload: 0 CHANNEL_FRAME_BYTES, most FRAME_PAYLOAD_MAX_BYTES
+			     */
 	size_t max_payload_bytes; /* largest accepted; 0: FRAME_PAYLOAD_MAX_BYTES */
 	bool lz4; /* compress frames that get smaller by it */
 	struct bandwidth *bandwidth; /* borrowed; NULL: no cap */
@@ -85,8 +86,8 @@ struct channel_accept {
 	struct channel_options options;
 	/*
 	 * Asked once the peer is known and its hello is good, before it is answered: is this move
-	 * expected from this peer? Runs in the caller's thread. 0, or -errno with a reason the other
-	 * side gets to read. NULL: all are welcome.
+	 * expected from this peer? Runs in the caller's thread. 0, or -errno with a reason the
+	 * other side gets to read. NULL: all are welcome.
 	 */
 	int (*admit)(
 		void *ctx, const struct channel_hello *hello, char *reason, size_t reason_bytes);
@@ -109,9 +110,10 @@ void channel_close(struct channel *channel);
 int channel_finish(struct channel *channel, uint64_t deadline_ns);
 
 /*
- * Batched sending. Reserve gives room for a record of up to len_bytes in the frame that is being built,
- * commit says how many were written. A frame that is full, or of another kind, is sent by the reserve
- * that doesn't fit, by a flush or by a send. len_bytes is at most the options' frame_bytes
+ * Batched sending. Reserve gives room for a record of up to len_bytes in the frame that is being
+ * built, commit says how many were written. A frame that is full, or of another kind, is sent by
+ * the reserve that doesn't fit, by a flush or by a send. len_bytes is at most the options'
+ * frame_bytes
  * (-EMSGSIZE).
  */
 int channel_reserve(struct channel *channel, const struct frame_kind *kind, size_t len_bytes,
@@ -123,8 +125,8 @@ int channel_flush(struct channel *channel, uint64_t deadline_ns);
 int channel_send(struct channel *channel, const struct frame_kind *kind, const void *payload,
 	size_t len_bytes, uint64_t deadline_ns);
 
-/* The next frame of a known type; its payload stays until the next receive. deadline_ns 0 takes only
- * what is there already (-ETIMEDOUT). -ESHUTDOWN after the peer's channel_finish(). */
+/* The next frame of a known type; its payload stays until the next receive. deadline_ns 0 takes
+ * only what is there already (-ETIMEDOUT). -ESHUTDOWN after the peer's channel_finish(). */
 int channel_recv(struct channel *channel, struct frame *frame, uint64_t deadline_ns);
 
 /* Sleeps on the channel, cancellable: 0 at deadline_ns, or -ECANCELED. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Our certificate, key and CAs as files, and the TLS context made of them. Looks at the files each time
- * it is asked and reads them anew when one changed. Not locked; the host's lock covers it.
+ * Our certificate, key and CAs as files, and the TLS context made of them. Looks at the files each
+ * time it is asked and reads them anew when one changed. Not locked; the host's lock covers it.
  */
 #ifndef CTRL_CHANNEL_CREDENTIALS_H
 #define CTRL_CHANNEL_CREDENTIALS_H

@@ -4,10 +4,10 @@
  * channel, by session files (the same stream in a file) and by the fuzz target. README.md has the
  * format byte by byte.
  *
- * A parser belongs to one stream in one direction and to one thread at a time. It trusts nothing: the
- * header has a checksum of its own and its lengths are checked against the limit before anything
- * is allocated or waited for; sequences must be consecutive; a frame of an unknown type is skipped
- * if it is optional and ends the stream if it is mandatory.
+ * A parser belongs to one stream in one direction and to one thread at a time. It trusts nothing:
+ * the header has a checksum of its own and its lengths are checked against the limit before
+ * anything is allocated or waited for; sequences must be consecutive; a frame of an unknown type is
+ * skipped if it is optional and ends the stream if it is mandatory.
  */
 #ifndef CTRL_CHANNEL_FRAME_H
 #define CTRL_CHANNEL_FRAME_H
@@ -58,16 +58,16 @@ struct frame_header {
 /* Writes FRAME_HEADER_BYTES. */
 void frame_header_put(uint8_t *to, const struct frame_header *header);
 
-/* Reads and checks FRAME_HEADER_BYTES: magic, version, header checksum, flags, and both lengths against
- * max_payload_bytes. Returns CHANNEL_REASON_NONE or why not. */
+/* Reads and checks FRAME_HEADER_BYTES: magic, version, header checksum, flags, and both lengths
+ * against max_payload_bytes. Returns CHANNEL_REASON_NONE or why not. */
 enum channel_reason frame_header_get(
 	const uint8_t *from, size_t max_payload_bytes, struct frame_header *header);
 
 /* CRC32C (Castagnoli) as everyone else prints it: crc of "123456789" is 0xe3069283. */
 uint32_t frame_crc32c(const void *data, size_t len_bytes);
 
-/* Compresses raw into out (room for raw_bytes) if that saves at least an eighth; returns the size of
- * the block, or 0 if it doesn't pay. */
+/* Compresses raw into out (room for raw_bytes) if that saves at least an eighth; returns the size
+ * of the block, or 0 if it doesn't pay. */
 size_t frame_compress(const uint8_t *raw, size_t raw_bytes, uint8_t *out);
 
 struct frame_parser {
@@ -90,9 +90,10 @@ void frame_parser_fini(struct frame_parser *parser);
 
 /*
  * Looks at avail_bytes of stream. Returns the bytes used (> 0) with *frame filled and pointing into
- * data or into the parser; 0 if the frame is not all there yet, *need_bytes then says how many bytes
- * from data on are needed to go on; -errno if the stream is bad, with parser->reason. Optional frames
- * of unknown types use bytes and give a frame whose payload is NULL: go on after it.
+ * data or into the parser; 0 if the frame is not all there yet, *need_bytes then says how many
+ * bytes from data on are needed to go on; -errno if the stream is bad, with parser->reason.
+ * Optional frames of unknown types use bytes and give a frame whose payload is NULL: go on after
+ * it.
  */
 long frame_parse(struct frame_parser *parser, const uint8_t *data, size_t avail_bytes,
 	struct frame *frame, size_t *need_bytes);

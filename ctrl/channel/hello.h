@@ -15,8 +15,8 @@ enum { FRAME_TYPE_HELLO = 1, FRAME_TYPE_REFUSE = 2, FRAME_TYPE_BYE = 3 };
 
 struct hello {
 	struct channel_hello said;
-	/* The sequence the other end must begin with after its hello. Chosen anew by each receiver, so
-	 * that a recorded stream fits no later connection, TLS or not. */
+	/* The sequence the other end must begin with after its hello. Chosen anew by each receiver,
+	 * so that a recorded stream fits no later connection, TLS or not. */
 	uint64_t first_sequence;
 };
 

@@ -3,13 +3,13 @@
  * What all channels of one process share: who we are, our certificate, who the peers are, the
  * counters. One per engine; there are no globals.
  *
- * Made by the control thread. All functions may be called by any thread, except channel_host_free(),
- * which needs all channels and listeners of the host to be gone.
+ * Made by the control thread. All functions may be called by any thread, except
+ * channel_host_free(), which needs all channels and listeners of the host to be gone.
  *
- * The files of the certificate are looked at again before each new connection: if one changed, all three
- * are read anew. Running connections keep what they began with. A set that does not fit together (a
- * rotation caught in the middle) leaves the old one in use until it does; channel_host_status()
- * says so.
+ * The files of the certificate are looked at again before each new connection: if one changed, all
+ * three are read anew. Running connections keep what they began with. A set that does not fit
+ * together (a rotation caught in the middle) leaves the old one in use until it does;
+ * channel_host_status() says so.
  */
 #ifndef CTRL_CHANNEL_HOST_H
 #define CTRL_CHANNEL_HOST_H
@@ -54,8 +54,8 @@ struct channel_host_config {
 	const struct channel_world *world; /* NULL: the real one; borrowed */
 };
 
-/* 0 or -errno with *error. The files need not be there yet: each connection says what is wrong. Copies
- * the config. */
+/* 0 or -errno with *error. The files need not be there yet: each connection says what is wrong.
+ * Copies the config. */
 int channel_host_new(const struct channel_host_config *config, struct channel_host **host,
 	struct channel_error *error);
 void channel_host_free(struct channel_host *host);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The channel's only access to the world: time, connecting, and a byte pipe. The real one is made of
- * sockets (io_socket.c); tests put a fault-injecting wire and a warped clock in its place
+ * The channel's only access to the world: time, connecting, and a byte pipe. The real one is made
+ * of sockets (io_socket.c); tests put a fault-injecting wire and a warped clock in its place
  * (test/fake/fake_wire.h).
  */
 #ifndef CTRL_CHANNEL_IO_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The byte stream under a channel: TLS 1.3 over a pipe, or the pipe itself. Made empty by link_init(),
- * opened once, freed once. One thread may receive while another sends: the TLS state has a lock
- * that is never held while waiting.
+ * The byte stream under a channel: TLS 1.3 over a pipe, or the pipe itself. Made empty by
+ * link_init(), opened once, freed once. One thread may receive while another sends: the TLS state
+ * has a lock that is never held while waiting.
  */
 #ifndef CTRL_CHANNEL_LINK_H
 #define CTRL_CHANNEL_LINK_H

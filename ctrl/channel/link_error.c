@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From what OpenSSL says to what an operator needs to know: which side's certificate, whose, and the
- * date. The two tables are the whole knowledge; what is in neither keeps OpenSSL's own words.
+ * From what OpenSSL says to what an operator needs to know: which side's certificate, whose, and
+ * the date. The two tables are the whole knowledge; what is in neither keeps OpenSSL's own words.
  */
 #include <errno.h>
 #include <string.h>

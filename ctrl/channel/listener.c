@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One accept thread, one thread a connection. A connection is counted as pending from accept to the end
- * of its hello and as open while it is served; the counts are the limits. Threads are detached and
- * leave through connection_end(), on which channel_listener_stop() waits.
+ * One accept thread, one thread a connection. A connection is counted as pending from accept to the
+ * end of its hello and as open while it is served; the counts are the limits. Threads are detached
+ * and leave through connection_end(), on which channel_listener_stop() waits.
  */
 #include <errno.h>
 #include <netinet/in.h>

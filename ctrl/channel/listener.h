@@ -2,7 +2,8 @@
 /*
  * Waits for channels of other hosts. One thread accepts; each connection that comes from a listed
  * address gets a thread of its own, where TLS and hello run under a deadline and the channel is
- * then served. A half-open handshake holds nothing but its own thread and counts against the limits.
+ * then served. A half-open handshake holds nothing but its own thread and counts against the
+ * limits.
  */
 #ifndef CTRL_CHANNEL_LISTENER_H
 #define CTRL_CHANNEL_LISTENER_H
@@ -19,9 +20,9 @@ struct channel_listener_config {
 	/* As for channel_accept(); its deadline and cancel are the listener's. */
 	struct channel_accept accept;
 	/*
-	 * Serves the channel, which is the callee's from then on, in the connection's own thread. If it
-	 * lasts, it must end soon after the stop of the listener sets the cancel the channel came with
-	 * (or be ended by the owner before).
+	 * Serves the channel, which is the callee's from then on, in the connection's own thread.
+	 * If it lasts, it must end soon after the stop of the listener sets the cancel the channel
+	 * came with (or be ended by the owner before).
 	 */
 	void (*serve)(void *ctx, struct channel *channel);
 	/* Told of each refusal, for the log; any thread of the listener. May be NULL. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * channel_connect() and channel_accept(), downward: may it be plain, is the address one of ours, TLS,
- * is the certificate's name one of ours, hello. Until both hellos are read no more than
+ * channel_connect() and channel_accept(), downward: may it be plain, is the address one of ours,
+ * TLS, is the certificate's name one of ours, hello. Until both hellos are read no more than
  * HELLO_MAX_BYTES and what TLS needs are held for a connection.
  */
 #include <arpa/inet.h>

@@ -172,6 +172,7 @@ int opening_accept_hello(struct opening *o, const struct channel_accept *accept)
 {
 	int ret = o->plain ? 0 : check_peer(o, NULL);
 
+	hello_ours(o);
 	if (ret == 0)
 		ret = hello_recv(o);
 	if (ret == 0)
@@ -182,7 +183,6 @@ int opening_accept_hello(struct opening *o, const struct channel_accept *accept)
 		ret = admit(o, accept);
 	if (ret < 0)
 		return ret;
-	hello_ours(o);
 	o->ours.said.purpose = o->theirs.said.purpose;
 	memcpy(o->ours.said.move_id, o->theirs.said.move_id, sizeof(o->ours.said.move_id));
 	o->ours.said.index = o->theirs.said.index;
@@ -258,12 +258,11 @@ void opening_refuse(struct opening *o, bool tls_stands)
 {
 	uint8_t payload[HELLO_MAX_BYTES];
 	size_t len_bytes;
-	bool counted = channel_failed(o->channel) < 0;
 
-	if (!counted)
+	if (channel_failed(o->channel) == 0)
 		channel_host_count(o->host, o->error->reason);
 	if (peer_wants_to_know(o->error->reason)) {
-		if (tls_stands && !counted) {
+		if (tls_stands) {
 			len_bytes = hello_refuse_pack(o->error, payload);
 			channel_send_own(o->channel, FRAME_TYPE_REFUSE, payload, len_bytes,
 				channel_deadline_ns(o->channel, LINGER_MS));

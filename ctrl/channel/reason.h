@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Why a connection was refused or ended. The list is data, written once: it gives the enum, the
- * short name (in status, reports and counters) and what it means. A struct channel_error carries one
- * of them with a full sentence that names side, subject, address or date, ready for an operator.
+ * short name (in status, reports and counters) and what it means. A struct channel_error carries
+ * one of them with a full sentence that names side, subject, address or date, ready for an
+ * operator.
  */
 #ifndef CTRL_CHANNEL_REASON_H
 #define CTRL_CHANNEL_REASON_H
