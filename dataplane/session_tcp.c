@@ -123,6 +123,15 @@ static void take_numbers(struct session *s, const struct tcp_segment *g, const s
 	flag_set(own, SESSION_HALF_SEEN | (p->flags & PKT_FRAGMENT ? SESSION_HALF_LIBERAL : 0));
 }
 
+/* A SYN or SYN-ACK once more may bring a larger window, and that is what its receiver goes by. */
+static void take_repeated(struct session *s, const struct tcp_segment *g, const struct pkt *p)
+{
+	struct session_half *own = &s->half[p->dir];
+	uint32_t ack = g->has_ack ? g->ack : tcp_unacked(&s->half[p->dir ^ 1], own);
+
+	tcp_half_update(own, g->end, ack, rte_be_to_cpu_16(g->window));
+}
+
 static void take_step(struct session *s, const struct tcp_step *step, const struct tcp_segment *g,
 	const struct pkt *p)
 {
@@ -131,6 +140,9 @@ static void take_step(struct session *s, const struct tcp_step *step, const stru
 	switch (step->take) {
 	case TCP_TAKE_NUMBERS:
 		take_numbers(s, g, p);
+		break;
+	case TCP_TAKE_REPEATED:
+		take_repeated(s, g, p);
 		break;
 	case TCP_TAKE_SYN:
 		take_syn(s, g, p);

@@ -33,7 +33,8 @@ struct tcp_view {
 /* What to take from a segment. */
 enum tcp_take {
 	TCP_TAKE_NOTHING, /* passes, is no sign of life */
-	TCP_TAKE_LIFE, /* a retransmission of the handshake: time only */
+	TCP_TAKE_LIFE, /* time only */
+	TCP_TAKE_REPEATED, /* SYN or SYN-ACK once more: its window */
 	TCP_TAKE_NUMBERS,
 	TCP_TAKE_SYN, /* numbers and options of a second SYN or SYN-ACK */
 	TCP_TAKE_CONFLICT, /* SYN-ACK with another number: which one counts is seen later */

@@ -54,8 +54,7 @@ static bool is_handshake(const struct tcp_view *v)
 /* Does it answer a SYN that the other side sent into the living session? Then that session is a leftover. */
 static bool answers_stray(const struct tcp_view *v, const struct tcp_segment *g)
 {
-	return (SESSION_GET(v->other->flags) & SESSION_HALF_STRAY_SYN) &&
-	       g->ack - (v->syn_seq + 1) <= TCP_SYN_DATA_MAX;
+	return (SESSION_GET(v->other->flags) & SESSION_HALF_STRAY_SYN) && g->ack == v->syn_seq + 1;
 }
 
 static void step_drop(struct tcp_step *step, enum drop_reason reason)
@@ -113,7 +112,7 @@ static void judge_syn(const struct tcp_view *v, const struct tcp_segment *g, str
 		step->take = TCP_TAKE_SYN;
 		step_edge(v, edge, step);
 	} else if (is_handshake(v) && tcp_repeats_syn(v->own, v->other, g->seq)) {
-		step->take = TCP_TAKE_LIFE;
+		step->take = TCP_TAKE_REPEATED;
 	} else {
 		step->take = TCP_TAKE_STRAY;
 	}
@@ -142,7 +141,7 @@ static void judge_syn_ack_again(
 	if (!acks_syn(v, g))
 		step_outside(v, step);
 	else
-		step->take = tcp_repeats_syn(v->own, v->other, g->seq) ? TCP_TAKE_LIFE
+		step->take = tcp_repeats_syn(v->own, v->other, g->seq) ? TCP_TAKE_REPEATED
 								       : TCP_TAKE_CONFLICT;
 }
 
@@ -168,12 +167,19 @@ static void judge_syn_ack(
 	}
 }
 
-/* ACK or FIN in a handshake: must acknowledge the SYN and stand behind the sender's own. */
-static bool completes(const struct tcp_view *v, const struct tcp_segment *g)
+/*
+ * ACK or FIN in a handshake: must acknowledge the SYN and stand behind the sender's own. One before that is
+ * a keepalive whose forerunner was lost: for the receiver to answer.
+ */
+static enum tcp_fit fit_handshake(const struct tcp_view *v, const struct tcp_segment *g)
 {
+	uint32_t first = tcp_unacked(v->own, v->other);
+
 	if (v->blind)
-		return true;
-	return acks_syn(v, g) && !TCP_AFTER(tcp_unacked(v->own, v->other), g->seq);
+		return TCP_FIT_IN;
+	if (!acks_syn(v, g) || TCP_AFTER(first - 1, g->seq))
+		return TCP_FIT_OUT;
+	return g->seq == first - 1 ? TCP_FIT_OLD : TCP_FIT_IN;
 }
 
 /* After a RST that was not exact, its sender is alive after all. */
@@ -208,7 +214,9 @@ static void judge_ack(const struct tcp_view *v, const struct tcp_segment *g, str
 		return;
 	}
 	fit = v->blind || v->liberal ? TCP_FIT_IN : fit_window(v, g);
-	if (fit == TCP_FIT_OUT || (is_handshake(v) && !answered && !completes(v, g))) {
+	if (is_handshake(v) && !answered && fit == TCP_FIT_IN)
+		fit = fit_handshake(v, g);
+	if (fit == TCP_FIT_OUT) {
 		step_outside(v, step);
 		return;
 	}

@@ -91,7 +91,7 @@ static void send_ack(struct fake_tcp *t)
 
 static void start_timer(struct fake_tcp *t, uint32_t now_ms)
 {
-	t->timer_ms = now_ms + t->rto_ms;
+	t->timer_ms = RTE_MAX(now_ms + t->rto_ms, 1u); /* 0 stands for none */
 }
 
 static void become(struct fake_tcp *t, enum fake_tcp_state state)
@@ -356,7 +356,7 @@ static void take_data(struct fake_tcp *t, const struct fake_segment *g, uint32_t
 	if (!in_order || (g->flags & FIN) || dice(t, 2))
 		send_ack(t);
 	else if (!t->ack_ms)
-		t->ack_ms = now_ms + DELAYED_ACK_MS;
+		t->ack_ms = RTE_MAX(now_ms + DELAYED_ACK_MS, 1u);
 }
 
 /* 3.10.7.4, fifth. False: nothing more to do with the segment. */

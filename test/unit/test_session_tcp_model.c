@@ -113,8 +113,8 @@ static void note(struct world *w, int from, const struct fake_segment *g)
 }
 
 /*
- * RSTs that answer late copies have no effect at their receiver and need not pass: to a SYN (seq 0), or at a
- * number that the receiver has left behind.
+ * RSTs without effect at their receiver need not pass: in answer to a late copy of a SYN (seq 0), at a number
+ * that the receiver has left behind, or without ACK where it waits for an answer to its SYN.
  */
 static bool must_pass(const struct world *w, const struct flight *flight)
 {
@@ -127,6 +127,8 @@ static bool must_pass(const struct world *w, const struct flight *flight)
 		return false;
 	if (!(g->flags & RTE_TCP_RST_FLAG))
 		return true;
+	if (w->end[!flight->from].state == FAKE_TCP_SYN_SENT && !(g->flags & RTE_TCP_ACK_FLAG))
+		return false;
 	return g->seq != 0 && !TCP_AFTER(w->end[!flight->from].rcv_next, g->seq);
 }
 
@@ -219,7 +221,8 @@ static void forge(struct world *w)
 	if (state == SESSION_TCP_SYN_SENT2)
 		return; /* numbers bind from the first ack on */
 	g = forgery(w, from);
-	if (state == SESSION_TCP_SYN_RECV && (g.flags & RTE_TCP_SYN_FLAG))
+	if ((g.flags & RTE_TCP_SYN_FLAG) &&
+		(state == SESSION_TCP_SYN_RECV || g.ack == w->end[!from].iss + 1))
 		return; /* it names the SYN: taken for another server's answer */
 	if (track(w, from, &g) == DROP_NONE)
 		fail_msg(
