@@ -112,7 +112,7 @@ static SSL_CTX *context_new(void)
 static void file_error(const struct credentials *c, enum credentials_file file, const char *what,
 	struct channel_error *error)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long code = ERR_peek_error();
 	const char *text = ERR_reason_error_string(code);
 
 	channel_error_set(error, CHANNEL_REASON_OWN_FILES, "our %s file %s %s: %s",
@@ -198,48 +198,39 @@ static int credentials_refresh(struct credentials *c, struct channel_error *erro
 	return ret;
 }
 
-static int own_dates_check(const struct credentials *c, int64_t wall_s, struct channel_error *error)
+int credentials_get(
+	struct credentials *credentials, struct credentials_use *use, struct channel_error *error)
 {
-	const struct certificate_info *own = &c->now.own;
-	const char *also = c->problem[0] == '\0' ? "" : "; and the files cannot be read anew: ";
+	int ret = credentials_refresh(credentials, error);
+
+	if (ret < 0)
+		return ret;
+	*use = credentials->now;
+	strcpy(use->problem, credentials->problem);
+	SSL_CTX_up_ref(use->context);
+	return 0;
+}
+
+int credentials_check_dates(
+	const struct credentials_use *use, int64_t wall_s, struct channel_error *error)
+{
+	const struct certificate_info *own = &use->own;
+	const char *also = use->problem[0] == '\0' ? "" : "; and newer files are not usable: ";
 	char date[CERTIFICATE_DATE_BYTES];
 
 	if (wall_s > own->not_after_s) {
 		certificate_date(own->not_after_s, date);
 		return channel_error_set(error, CHANNEL_REASON_OWN_EXPIRED,
 			"our own certificate (%s) expired on %s%s%s", own->subject, date, also,
-			c->problem);
+			use->problem);
 	}
 	if (wall_s < own->not_before_s) {
 		certificate_date(own->not_before_s, date);
 		return channel_error_set(error, CHANNEL_REASON_OWN_NOT_YET,
 			"our own certificate (%s) is not valid before %s%s%s", own->subject, date,
-			also, c->problem);
+			also, use->problem);
 	}
 	return 0;
-}
-
-int credentials_get(struct credentials *credentials, int64_t wall_s, struct credentials_use *use,
-	struct channel_error *error)
-{
-	int ret = credentials_refresh(credentials, error);
-
-	if (ret == 0)
-		ret = own_dates_check(credentials, wall_s, error);
-	if (ret < 0)
-		return ret;
-	*use = credentials->now;
-	SSL_CTX_up_ref(use->context);
-	return 0;
-}
-
-bool credentials_peek(struct credentials *credentials, struct credentials_use *use)
-{
-	if (credentials_refresh(credentials, NULL) < 0)
-		return false;
-	*use = credentials->now;
-	SSL_CTX_up_ref(use->context);
-	return true;
 }
 
 const char *credentials_problem(const struct credentials *credentials)

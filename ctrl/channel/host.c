@@ -150,7 +150,6 @@ bool channel_host_find(
 int channel_host_credentials(
 	struct channel_host *host, struct credentials_use *use, struct channel_error *error)
 {
-	int64_t wall_s = channel_world_wall_s(host->world);
 	int ret;
 
 	pthread_mutex_lock(&host->lock);
@@ -158,7 +157,7 @@ int channel_host_credentials(
 		ret = channel_error_set(error, CHANNEL_REASON_OWN_FILES,
 			"no certificate, key and CA files are configured");
 	else
-		ret = credentials_get(host->credentials, wall_s, use, error);
+		ret = credentials_get(host->credentials, use, error);
 	pthread_mutex_unlock(&host->lock);
 	return ret;
 }
@@ -247,7 +246,7 @@ void channel_host_status(struct channel_host *host, struct channel_host_status *
 	pthread_mutex_lock(&host->lock);
 	s.insecure = host->insecure;
 	if (host->credentials != NULL) {
-		bool usable = credentials_peek(host->credentials, &use);
+		bool usable = credentials_get(host->credentials, &use, NULL) == 0;
 
 		strcpy(s.problem, credentials_problem(host->credentials));
 		s.reloads = credentials_reloads(host->credentials);

@@ -76,11 +76,9 @@ int channel_accept(struct channel_host *host, struct channel_io *io,
 	if (ret == 0)
 		ret = check_source(&o, io);
 	if (ret == 0)
-		ret = opening_tls(&o);
-	if (ret == 0) {
-		tls_stands = true;
+		ret = opening_tls(&o, &tls_stands);
+	if (ret == 0)
 		ret = opening_accept_hello(&o, accept);
-	}
 	if (ret == 0)
 		ret = open_done(&o, &accept->options);
 	if (ret < 0) {
@@ -150,6 +148,9 @@ static int dial_pipe(struct opening *o, const struct channel_endpoint *to, struc
 		if (ret < 0)
 			return ret;
 		SSL_CTX_free(use.context);
+		ret = credentials_check_dates(&use, channel_world_wall_s(world), o->error);
+		if (ret < 0)
+			return ret;
 	}
 	ret = world->ops->connect(world->ctx, to, o->deadline_ns, o->cancel, io);
 	if (ret < 0)
@@ -171,11 +172,9 @@ static int connect_over(
 	if (o->channel == NULL)
 		return channel_error_set(
 			o->error, CHANNEL_REASON_MEMORY, "no memory for a channel");
-	ret = opening_tls(o);
-	if (ret == 0) {
-		tls_stands = true;
+	ret = opening_tls(o, &tls_stands);
+	if (ret == 0)
 		ret = opening_connect_hello(o, dial);
-	}
 	if (ret == 0)
 		ret = open_done(o, &dial->options);
 	if (ret < 0)

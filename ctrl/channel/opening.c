@@ -31,17 +31,19 @@ int opening_check_plain(const struct opening *o, const struct channel_io *io)
 	return 0;
 }
 
-int opening_tls(struct opening *o)
+int opening_tls(struct opening *o, bool *stands)
 {
+	const struct channel_world *world = channel_host_world(o->host);
 	struct link_handshake how = {
 		.is_client = o->is_client,
-		.wall_s = channel_world_wall_s(channel_host_world(o->host)),
+		.wall_s = channel_world_wall_s(world),
 		.deadline_ns = o->deadline_ns,
-		.world = channel_host_world(o->host),
+		.world = world,
 		.cancel = o->cancel,
 	};
 	int ret;
 
+	*stands = o->plain;
 	if (o->plain)
 		return 0;
 	ret = channel_host_credentials(o->host, &how.credentials, o->error);
@@ -49,7 +51,11 @@ int opening_tls(struct opening *o)
 		return ret;
 	ret = link_handshake(&o->channel->link, &how, o->error);
 	SSL_CTX_free(how.credentials.context);
-	return ret;
+	if (ret < 0)
+		return ret;
+	*stands = true;
+	/* Only now, as the peer shall see our certificate and be able to say what is wrong with it. */
+	return credentials_check_dates(&how.credentials, how.wall_s, o->error);
 }
 
 /* Is there a peer with this name (if asked), from this address (if it has one), with this

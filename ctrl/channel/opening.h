@@ -19,7 +19,8 @@ struct opening {
 
 /* Each returns 0, or -errno with o->error filled. */
 int opening_check_plain(const struct opening *o, const struct channel_io *io);
-int opening_tls(struct opening *o);
+/* *stands: the peer can be told in words. */
+int opening_tls(struct opening *o, bool *stands);
 int opening_accept_hello(struct opening *o, const struct channel_accept *accept);
 int opening_connect_hello(struct opening *o, const struct channel_dial *dial);
 

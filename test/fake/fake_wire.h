@@ -41,6 +41,9 @@ void fake_world_sleep_until(struct fake_world *world, uint64_t until_ns);
 const struct channel_world *fake_world_host(
 	struct fake_world *world, const struct in6_addr *address);
 
+/* That host's wall clock is this much ahead of the world's. */
+void fake_world_host_set_ahead(const struct channel_world *host, int64_t ahead_s);
+
 /*
  * Connects to (address, port) end here. accept runs in the connecting thread: it may set faults on
  * the wire, and hands io to a thread of its own (joined before). 0, or -errno for the connect

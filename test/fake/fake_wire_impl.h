@@ -72,6 +72,7 @@ struct fake_view {
 	LIST_ENTRY(fake_view) entry;
 	struct fake_world *world;
 	struct in6_addr address;
+	int64_t ahead_s;
 	struct channel_world channel_world;
 };
 

@@ -166,11 +166,12 @@ static uint64_t view_now_ns(void *ctx)
 
 static int64_t view_wall_s(void *ctx)
 {
-	struct fake_world *world = ((struct fake_view *)ctx)->world;
+	const struct fake_view *view = ctx;
+	struct fake_world *world = view->world;
 	int64_t wall_s;
 
 	pthread_mutex_lock(&world->lock);
-	wall_s = world->wall_offset_s + (int64_t)(world->now_ns / NS_PER_S);
+	wall_s = view->ahead_s + world->wall_offset_s + (int64_t)(world->now_ns / NS_PER_S);
 	pthread_mutex_unlock(&world->lock);
 	return wall_s;
 }
@@ -237,6 +238,15 @@ const struct channel_world *fake_world_host(
 	LIST_INSERT_HEAD(&world->views, view, entry);
 	pthread_mutex_unlock(&world->lock);
 	return &view->channel_world;
+}
+
+void fake_world_host_set_ahead(const struct channel_world *host, int64_t ahead_s)
+{
+	struct fake_view *view = host->ctx;
+
+	pthread_mutex_lock(&view->world->lock);
+	view->ahead_s = ahead_s;
+	pthread_mutex_unlock(&view->world->lock);
 }
 
 int fake_world_listen(struct fake_world *world, const struct in6_addr *address, uint16_t port,
