@@ -40,7 +40,7 @@ void stage_track(struct worker *w, struct burst *b)
 		if (unlikely(journal != NULL))
 			session_journal_touch(journal, s, w->id);
 		if (unlikely(changed && s->action.set & SESSION_ACT_REPORT))
-			plugin_chain_state_changed(w->engine, s);
+			plugin_chain_state_changed(s, w->id);
 	}
 	if (unlikely(dropped))
 		burst_sweep(w, b);

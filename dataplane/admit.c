@@ -54,12 +54,12 @@ static struct session *living_session(struct worker *w, struct pkt *p, struct se
 		return NULL;
 	}
 	if (!(p->flags & PKT_ICMP_ERROR) && track_rejudges(s, p) &&
-		plugin_chain_recheck(s, vport_clock_ns(s->vport, w->now_ns)) != DROP_NONE) {
+		plugin_chain_recheck(s, w->id, vport_clock_ns(s->vport, w->now_ns)) != DROP_NONE) {
 		p->drop = DROP_DENIED;
 		return s;
 	}
 	if (s->policy_gen != atomic_load_explicit(&s->vport->policy_gen, memory_order_relaxed)) {
-		reason = plugin_chain_recheck(s, vport_clock_ns(s->vport, w->now_ns));
+		reason = plugin_chain_recheck(s, w->id, vport_clock_ns(s->vport, w->now_ns));
 		if (reason != DROP_NONE && w->engine->policy_change == ENGINE_POLICY_CUT) {
 			session_kill(s, w->id, PLUGIN_CLOSE_POLICY);
 			p->drop = DROP_SESSION_CLOSED;
@@ -72,6 +72,7 @@ struct admission {
 	struct worker *w;
 	struct pkt *p;
 	struct session_tuple tuple; /* as the packet says */
+	struct chain_question question;
 	struct chain_result chain;
 };
 
@@ -117,16 +118,38 @@ static enum drop_reason admit_locate(struct admission *a, struct location **loca
 	return reason;
 }
 
+static void admit_session_open(struct admission *a, struct session_origin *origin)
+{
+	struct pkt *p = a->p;
+	struct session *existing;
+
+	origin->tuple = a->chain.translate ? a->chain.inside : a->tuple;
+	origin->outside = a->chain.outside;
+	origin->translate = a->chain.translate;
+	origin->verdict_by = a->chain.verdict_by;
+	origin->policy_gen = a->chain.policy_gen;
+	origin->ext_state = a->chain.ext;
+	origin->ext_bytes = a->chain.ext_bytes;
+	origin->fill = fill_from_packet;
+	origin->fill_arg = a;
+	p->drop = session_open(p->vport, a->w->id, origin, &p->session, &existing);
+	if (p->drop == DROP_NONE) {
+		p->flags |= PKT_NEW;
+		return;
+	}
+	plugin_chain_abandon(&a->question, &a->chain);
+	if (existing) {
+		/* Another worker was first: it is our session too. */
+		p->session = existing;
+		p->drop = existing->vport == p->vport ? DROP_NONE : DROP_SPOOF_IP;
+	}
+}
+
 static void admit_new(struct worker *w, struct pkt *p)
 {
 	struct admission a = {.w = w, .p = p};
-	struct chain_question question = {.vport = p->vport,
-		.tuple = &a.tuple,
-		.p = p,
-		.now_ns = vport_clock_ns(p->vport, w->now_ns)};
 	struct session_origin origin = {0};
-	struct session *existing;
-	bool routed, public_side;
+	bool routed;
 
 	/* A later fragment goes by its first's session, and opens none. */
 	p->drop = p->flags & PKT_LATER_FRAGMENT ? DROP_FRAG_NO_FIRST
@@ -137,36 +160,29 @@ static void admit_new(struct worker *w, struct pkt *p)
 		return;
 	}
 	parse_tuple(p, &a.tuple);
-	question.public_side = public_side = a.tuple.vni != p->vport->vni;
-	plugin_chain_admit(&question, &a.chain);
+	a.question = (struct chain_question){.vport = p->vport,
+		.tuple = &a.tuple,
+		.p = p,
+		.now_ns = vport_clock_ns(p->vport, w->now_ns),
+		.worker = w->id,
+		.public_side = a.tuple.vni != p->vport->vni};
+	plugin_chain_admit(&a.question, &a.chain);
 	p->drop = a.chain.reason;
-	if (p->drop == DROP_NONE)
-		p->drop = admit_locate(&a, &origin.location, &routed);
 	if (p->drop != DROP_NONE) {
 		if (a.chain.reject)
 			answer_refusal(w, p);
 		return;
 	}
-	origin.tuple = a.chain.translate ? a.chain.inside : a.tuple;
-	origin.outside = a.chain.outside;
-	origin.translate = a.chain.translate;
+	p->drop = admit_locate(&a, &origin.location, &routed);
+	if (p->drop != DROP_NONE) {
+		plugin_chain_abandon(&a.question, &a.chain);
+		return;
+	}
 	origin.action = a.chain.action;
 	if (routed)
 		origin.action.set |= SESSION_ACT_ROUTED;
-	origin.verdict_by = a.chain.verdict_by;
-	origin.ext_state = a.chain.ext;
-	origin.ext_bytes = a.chain.ext_bytes;
-	origin.fill = fill_from_packet;
-	origin.fill_arg = &a;
-	p->drop = session_open(p->vport, w->id, &origin, &p->session, &existing);
-	if (p->drop == DROP_NONE)
-		p->flags |= PKT_NEW;
-	else if (existing) {
-		/* Another worker was first: it is our session too. */
-		p->session = existing;
-		p->drop = existing->vport == p->vport ? DROP_NONE : DROP_SPOOF_IP;
-	}
-	if (p->drop == DROP_NONE && public_side && a.chain.translate)
+	admit_session_open(&a, &origin);
+	if (p->drop == DROP_NONE && a.question.public_side && a.chain.translate)
 		p->flags |= PKT_SECOND_KEY;
 }
 

@@ -217,10 +217,25 @@ void engine_hold_stats(const struct vport *vport, struct hold_stats *stats); /* 
 
 int engine_plugin_load(struct engine *engine, const char *path, char *error,
 	size_t error_len); /* [M] before vports */
-int engine_plugin_configure(struct engine *engine, const char *name,
-	const struct plugin_value *config, bool apply, char *error, size_t error_len); /* [G] */
+struct engine_plugin_config {
+	const char *plugin;
+	const struct plugin_value *value; /* map; NULL: nothing configured */
+	bool apply; /* false: only check */
+};
+int engine_plugin_configure(struct engine *engine, const struct engine_plugin_config *config,
+	char *error, size_t error_len); /* [M] */
+/* [M] Would plugins take these settings (map: plugin name -> settings; NULL: none) of a vport? */
+int engine_plugin_vport_check(
+	struct engine *engine, const struct plugin_value *settings, char *error, size_t error_len);
 int engine_plugin_foreach(struct engine *engine,
 	int (*cb)(const struct plugin_descriptor *, void *instance, void *), void *arg); /* [R] */
+/*
+ * [M] A plugin's state of a vport: into a sink, and from what a sink was given elsewhere. -ENOENT: no such plugin;
+ * -EPROTO: a version that it does not read.
+ */
+int engine_section_save(struct vport *vport, const char *plugin, struct plugin_sink *sink);
+int engine_section_load(struct vport *vport, const char *plugin,
+	const struct plugin_section *section, char *error, size_t error_len);
 /* [M] about each 100 ms from a control thread: plugins' tick, deferred frees. */
 void engine_tick(struct engine *engine);
 

@@ -29,7 +29,12 @@ void engine_identities_del(struct engine *engine, struct vport *v);
 /* Give v a hold, or open its old one; under the mutex. */
 int engine_hold_make(struct vport *v);
 
-/* Plugins hear of vports; under the mutex. Undo is complete on failure. */
+/* What this engine offers to plugins. */
+void plugin_host_fill(struct engine *engine, struct plugin_host *host);
+
+/* Plugins hear of vports; under the mutex. Undo is complete on failure of add. */
+int plugin_host_vport_check(
+	struct engine *engine, const struct plugin_value *settings, char *error, size_t error_len);
 int plugin_host_vport_add(struct engine *engine, struct vport *v,
 	const struct plugin_value *settings, char *error, size_t error_len);
 int plugin_host_vport_change(struct engine *engine, struct vport *v,

@@ -238,7 +238,9 @@ static int vport_enter(struct engine *engine, struct vport *v, const struct vpor
 		return engine_fail(
 			error, error_len, rc, "vport %s: at most %d vports", spec->name, VPORT_MAX);
 	plugin_view_fill(v, atomic_load(&v->addresses));
-	rc = plugin_host_vport_add(engine, v, spec->plugins, error, error_len);
+	rc = plugin_host_vport_check(engine, spec->plugins, error, error_len);
+	if (rc == 0)
+		rc = plugin_host_vport_add(engine, v, spec->plugins, error, error_len);
 	if (rc != 0)
 		return rc;
 	if (role_duty(spec->role) == ROLE_DUTY_HOLD || role_duty(spec->role) == ROLE_DUTY_ASK)
@@ -322,6 +324,12 @@ int engine_vport_change(struct engine *engine, struct vport *v, const struct vpo
 	if (!own)
 		return engine_fail(error, error_len, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&engine->mutex);
+	rc = plugin_host_vport_check(engine, spec->plugins, error, error_len);
+	if (rc != 0) {
+		pthread_mutex_unlock(&engine->mutex);
+		free(own);
+		return rc;
+	}
 	engine_identities_del(engine, v);
 	old = atomic_exchange(&v->addresses, own);
 	plugin_view_fill(v, own);

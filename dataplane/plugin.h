@@ -10,12 +10,20 @@
  * re-checked (the policy changed, or the session arrived with a move) and closed. Its answer is a verdict
  * and primitive actions; the engine keeps them in the session and runs them for each packet.
  *
- * Threads. create, configure, destroy, vport_add, vport_change, vport_del, section_*, show: one control
- * thread at a time (the engine mutex is held; never wait for a grace period in them). admit, recheck and
- * closed: any worker, several at once; they must not block, allocate or log per packet. What they read
- * must be replaced, not edited: swap a pointer, then give the old one to host->defer().
+ * Threads. create, destroy, configure, vport_*, section_*, show, tick: one control thread at a time (the
+ * engine mutex is held; never wait for a grace period in them). admit, abandoned, adopt, closed and
+ * state_changed: any worker, and control threads that import or show sessions, several at once; they must
+ * not block, allocate or log per packet. What they read must be replaced, not edited: swap an atomic
+ * pointer, then give the old one to host->defer_free() or host->defer(). Counters by `worker` need no
+ * atomics but in the slot `workers`, which all control threads share.
+ *
  * Order: plugins are asked in the order of the config (and `after`); the first verdict that is not
- * PLUGIN_ALLOW ends the chain.
+ * PLUGIN_ALLOW ends the chain. Who said ALLOW to a new session hears exactly one of abandoned() (it did
+ * not come to be) and closed(), so that what admit reserved or counted can be given back.
+ *
+ * Policy. A session is stamped before the chain is asked. So: first make the new policy visible, then
+ * call host->policy_changed() for the vports it concerns; whoever was judged by the old one is asked
+ * again, at its next packet, with request->recheck.
  */
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -27,6 +35,7 @@
 #define PLUGIN_NAME_MAX 32
 #define PLUGIN_STATE_MAX 64 /* bytes of per-session state of one plugin */
 #define PLUGIN_METER_NONE 0xff
+#define PLUGIN_VPORTS_MAX 4096
 
 /* ---- configuration: a neutral tree, as read from the `config:` key of a plugin or vport ---- */
 
@@ -71,8 +80,9 @@ struct plugin_tuple {
 /* A vport as plugins know it: valid from vport_add to vport_del. `data` is the plugin's own. */
 struct plugin_vport {
 	const char *name;
-	uint16_t id; /* < 4096, reused after vport_del and a grace period */
+	uint16_t id; /* < PLUGIN_VPORTS_MAX, reused after vport_del and a grace period */
 	uint32_t vni;
+	/* Not for workers (vport_change replaces them): */
 	const struct in6_addr *ips;
 	uint16_t ip_count;
 	const char *const *groups; /* security groups by name */
@@ -87,9 +97,14 @@ struct plugin_request {
 				      identity: as the network sees it, until a plugin translates */
 	enum plugin_dir dir; /* who opened it */
 	bool recheck; /* a living session: policy changed, or it came with a move */
+	bool dry; /* only a question (trace, session/dump): reserve, count and keep nothing */
 	bool public_side; /* the packet came to an identity outside the VPC */
+	uint16_t worker; /* who asks: < host->workers; or == host->workers: a control thread */
 	uint64_t now_ns; /* the vport's clock */
-	uint64_t session_id; /* birth id */
+	uint64_t session_id; /* birth id; 0: not born yet */
+	/* Of a recheck: what this plugin keeps in the session (NULL: nothing). */
+	const uint8_t *state;
+	uint8_t state_len;
 	void *data; /* what vport_add stored for this plugin and vport */
 };
 
@@ -103,10 +118,13 @@ struct plugin_answer {
 	uint8_t meter[2]; /* by enum plugin_dir: number of a meter of this vport */
 	int32_t mirror_vport; /* id; -1: none */
 	bool report; /* call state_changed for this session */
-	/* Per-session state of this plugin: kept by the engine, moves with the session. */
+	/*
+	 * What follows is each plugin's own, and empty when it is asked.
+	 * Per-session state: kept by the engine, moves with the session. Not looked at in a recheck.
+	 */
 	uint8_t state_len;
 	uint8_t state[PLUGIN_STATE_MAX];
-	/* Why, for trace and session/dump: a rule number or similar; 0: none. */
+	/* Why, for trace and session/dump: a rule number (from 1) or similar; 0: none. */
 	uint32_t rule;
 	uint32_t group; /* index in vport->groups + 1; 0: none */
 };
@@ -118,6 +136,7 @@ struct plugin_session {
 	bool translated;
 	enum plugin_dir dir; /* who opened it */
 	uint64_t session_id;
+	uint16_t worker; /* as in plugin_request */
 	uint64_t packets[2], bytes[2]; /* by enum plugin_dir */
 	uint64_t opened_ns, last_ns, now_ns; /* the vport's clock */
 	const char *state; /* name of the session's state */
@@ -157,11 +176,14 @@ struct plugin_identity {
 
 struct plugin_host {
 	void *engine; /* first argument of each call */
+	const char *engine_name; /* unique in the process: for names that DPDK wants unique */
+	uint16_t workers;
 	void (*log)(void *engine, enum plugin_log_level level, const char *format, ...)
 		__attribute__((format(printf, 3, 4)));
-	/* Freed with free() after a grace period. */
+	/* Given to free(), or to `release`, a grace period from now. Any thread. NULL: nothing. */
 	void (*defer_free)(void *engine, void *memory);
-	/* Living sessions of all (vport NULL) or one vport are to be judged again. */
+	void (*defer)(void *engine, void *memory, void (*release)(void *memory));
+	/* Living sessions of all (vport NULL) or one vport are to be judged again. Control thread. */
 	void (*policy_changed)(void *engine, const struct plugin_vport *vport);
 	/* Meters, control thread only. number < 8 per vport. */
 	int (*meter_set)(void *engine, const struct plugin_vport *vport, uint8_t number,
@@ -185,7 +207,14 @@ struct plugin_sink {
 	void *arg;
 };
 
-/* ---- the descriptor ---- */
+/* What a section holds, as section_save wrote it in `version` (state_min_version to state_version). */
+struct plugin_section {
+	uint16_t version;
+	const uint8_t *bytes;
+	size_t len_bytes;
+};
+
+/* ---- the descriptor: NULL for what a plugin does not care about, but create and destroy ---- */
 
 struct plugin_descriptor {
 	uint32_t abi; /* PLUGIN_ABI_VERSION */
@@ -200,27 +229,40 @@ struct plugin_descriptor {
 	void (*destroy)(void *instance);
 	/*
 	 * Check and take a configuration: all or nothing. `apply` false: only check. Called at start
-	 * and on reload.
+	 * and on reload. error->text names the key.
 	 */
 	int (*configure)(void *instance, const struct plugin_value *config, bool apply,
 		struct plugin_error *error);
 
-	/* *data is given back in requests of this vport. settings: the vport's own `plugins:` entry or NULL. */
+	/*
+	 * *data is given back in requests of this vport. settings: the vport's own `plugins:` entry or NULL.
+	 * vport_check looks at settings alone and changes nothing; all plugins are asked before the first
+	 * vport_add or vport_change, so that these need not fail for what a person wrote.
+	 */
+	int (*vport_check)(
+		void *instance, const struct plugin_value *settings, struct plugin_error *error);
 	int (*vport_add)(void *instance, const struct plugin_vport *vport,
 		const struct plugin_value *settings, void **data, struct plugin_error *error);
 	int (*vport_change)(void *instance, const struct plugin_vport *vport,
 		const struct plugin_value *settings, void **data, struct plugin_error *error);
 	void (*vport_del)(void *instance, const struct plugin_vport *vport, void *data);
 
+	/* A new session, or (request->recheck) a living one that is judged again. */
 	enum plugin_verdict (*admit)(
 		void *instance, const struct plugin_request *request, struct plugin_answer *answer);
-	/* NULL: a living session is asked by admit with request->recheck. */
+	/*
+	 * The session this plugin allowed did not come to be: refused by another one, no room, lost a race.
+	 * request->state: what this plugin had put into its answer.
+	 */
+	void (*abandoned)(void *instance, const struct plugin_request *request);
+	/* Told once, to plugins that admitted or adopted the session. */
 	void (*closed)(void *instance, const struct plugin_session *session,
 		enum plugin_close_reason reason);
 	void (*state_changed)(void *instance, const struct plugin_session *session);
 	/*
-	 * A session arrives with a move and brings `state` of version state_version (len 0: none). Claim
-	 * what belongs to it (a port of a lease, ...). PLUGIN_ALLOW or the reason it cannot live here.
+	 * A session arrives with a move and brings `plugin_state` of version state_version (len 0: none).
+	 * Claim what belongs to it (a port of a lease, ...). PLUGIN_ALLOW or the reason it cannot live
+	 * here. admit was asked before, with recheck.
 	 */
 	enum plugin_verdict (*adopt)(
 		void *instance, const struct plugin_session *session, uint16_t state_version);
@@ -229,8 +271,7 @@ struct plugin_descriptor {
 	int (*section_save)(void *instance, const struct plugin_vport *vport, void *data,
 		struct plugin_sink *sink);
 	int (*section_load)(void *instance, const struct plugin_vport *vport, void *data,
-		uint16_t version, const uint8_t *bytes, size_t len_bytes,
-		struct plugin_error *error);
+		const struct plugin_section *section, struct plugin_error *error);
 
 	/* Text for plugin/show (vport NULL: the instance). JSON object, one line. */
 	int (*show)(void *instance, const struct plugin_vport *vport, void *data,

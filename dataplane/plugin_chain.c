@@ -5,6 +5,7 @@
  */
 #include "dataplane/plugin_chain.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <rte_icmp.h>
@@ -54,12 +55,11 @@ static void request_from_packet(struct plugin_request *request, const struct pkt
 static void answer_clear(struct plugin_answer *answer)
 {
 	answer->translate = false;
+	answer->outside.vni = 0;
 	answer->dscp = -1;
 	answer->meter[0] = answer->meter[1] = PLUGIN_METER_NONE;
 	answer->mirror_vport = -1;
 	answer->report = false;
-	answer->state_len = 0;
-	answer->rule = answer->group = 0;
 }
 
 /* Does the answer make sense for this vport? */
@@ -98,11 +98,12 @@ static void actions_from_answer(struct session_actions *action, const struct plu
 static const struct {
 	enum drop_reason reason;
 	bool reject;
+	const char *name;
 } verdict_drops[] = {
-	[PLUGIN_ALLOW] = {DROP_NONE, false},
-	[PLUGIN_DENY] = {DROP_DENIED, false},
-	[PLUGIN_REJECT] = {DROP_DENIED, true},
-	[PLUGIN_NO_NAT_PORT] = {DROP_NO_NAT_PORT, false},
+	[PLUGIN_ALLOW] = {DROP_NONE, false, "allow"},
+	[PLUGIN_DENY] = {DROP_DENIED, false, "deny"},
+	[PLUGIN_REJECT] = {DROP_DENIED, true, "reject"},
+	[PLUGIN_NO_NAT_PORT] = {DROP_NO_NAT_PORT, false, "no NAT port"},
 };
 
 /* Append a plugin's per-session state to the result. */
@@ -120,69 +121,139 @@ static bool result_keep_state(
 	return true;
 }
 
-/* Ask one after the other until one does not allow. Fills result but for the tuples. */
-static void chain_ask(const struct vport *v, struct plugin_request *request,
+/* One plugin's turn; false: the chain ends here. */
+static bool chain_step(const struct vport *v, uint16_t i, struct plugin_request *request,
 	struct plugin_answer *answer, struct chain_result *result)
 {
-	const struct engine *engine = v->engine;
+	const struct engine_plugin *plugin = &v->engine->plugin[i];
+	enum plugin_verdict verdict;
 
-	answer_clear(answer);
-	for (uint16_t i = 0; i < engine->plugin_count; i++) {
-		const struct engine_plugin *plugin = &engine->plugin[i];
-		enum plugin_verdict verdict;
-
-		if (!plugin->descriptor->admit)
-			continue;
-		request->data = v->plugin_data[i];
-		answer->state_len = 0;
-		verdict = plugin->descriptor->admit(plugin->instance, request, answer);
-		result->verdict_by = i;
-		result->rule = answer->rule;
-		result->group = answer->group;
-		if ((unsigned int)verdict >= RTE_DIM(verdict_drops) || !answer_is_sane(v, answer) ||
-			!result_keep_state(result, (uint8_t)i, answer)) {
-			result->reason = DROP_PLUGIN;
-			return;
-		}
-		result->reason = verdict_drops[verdict].reason;
-		result->reject = verdict_drops[verdict].reject;
-		if (result->reason != DROP_NONE)
-			return;
+	request->data = v->plugin_data[i];
+	answer->state_len = 0;
+	answer->rule = answer->group = 0;
+	verdict = plugin->descriptor->admit(plugin->instance, request, answer);
+	result->verdict_by = i;
+	result->step[i] = (struct chain_step){.rule = answer->rule,
+		.group = answer->group,
+		.verdict = (uint8_t)verdict,
+		.asked = true};
+	if ((unsigned int)verdict >= RTE_DIM(verdict_drops) || !answer_is_sane(v, answer) ||
+		!result_keep_state(result, (uint8_t)i, answer)) {
+		/* It said something, and may have reserved something: as if it had refused. */
+		result->reason = DROP_PLUGIN;
+		return false;
 	}
-	actions_from_answer(&result->action, answer);
+	result->reason = verdict_drops[verdict].reason;
+	result->reject = verdict_drops[verdict].reject;
+	return result->reason == DROP_NONE;
+}
+
+/* The state that plugin i put into a chain's result, as far as it was asked. */
+static const uint8_t *result_state(const struct chain_result *result, uint16_t i, uint8_t *len)
+{
+	unsigned int at = 0;
+
+	while (at < result->ext_bytes && result->ext[at] != i)
+		at += 2u + result->ext[at + 1];
+	*len = at < result->ext_bytes ? result->ext[at + 1] : 0;
+	return *len ? &result->ext[at + 2] : NULL;
+}
+
+/* Ask one after the other until one does not allow. s: the living session of a recheck. */
+static void chain_ask(const struct vport *v, const struct session *s,
+	struct plugin_request *request, struct plugin_answer *answer, struct chain_result *result)
+{
+	const struct engine *engine = v->engine;
+	bool goes_on = true;
+
+	memset(result, 0, offsetof(struct chain_result, ext));
+	result->policy_gen = atomic_load_explicit(&v->policy_gen, memory_order_acquire);
+	answer_clear(answer);
+	for (uint16_t i = 0; i < engine->plugin_count && goes_on; i++) {
+		result->asked = i + 1;
+		result->step[i].asked = false;
+		if (!engine->plugin[i].descriptor->admit)
+			continue;
+		request->state = NULL;
+		if (s)
+			request->state = session_ext_state(s->ext, (uint8_t)i, &request->state_len);
+		goes_on = chain_step(v, i, request, answer, result);
+	}
+	if (goes_on)
+		actions_from_answer(&result->action, answer);
+}
+
+static void question_request(const struct chain_question *question, struct plugin_request *request)
+{
+	*request = (struct plugin_request){
+		.vport = &question->vport->plugin_view,
+		.dir = (enum plugin_dir)question->p->dir,
+		.dry = question->dry,
+		.public_side = question->public_side,
+		.worker = question->worker,
+		.now_ns = question->now_ns,
+	};
+	tuple_to_plugin(question->tuple, &request->tuple);
+	request_from_packet(request, question->p);
 }
 
 void plugin_chain_admit(const struct chain_question *question, struct chain_result *result)
 {
-	struct vport *v = question->vport;
-	struct plugin_request request = {
-		.vport = &v->plugin_view,
-		.dir = (enum plugin_dir)question->p->dir,
-		.recheck = question->dry,
-		.public_side = question->public_side,
-		.now_ns = question->now_ns,
-	};
+	struct plugin_request request;
 	struct plugin_answer answer;
 
-	memset(result, 0, offsetof(struct chain_result, ext));
-	tuple_to_plugin(question->tuple, &request.tuple);
-	request_from_packet(&request, question->p);
-	chain_ask(v, &request, &answer, result);
-	if (result->reason != DROP_NONE)
-		return;
-	result->translate = answer.translate;
-	if (!answer.translate) {
-		/* Nobody took a packet that came to a public identity. */
-		if (question->public_side)
-			result->reason = DROP_DENIED;
+	question_request(question, &request);
+	chain_ask(question->vport, NULL, &request, &answer, result);
+	/* Nobody took a packet that came to a public identity. */
+	if (result->reason == DROP_NONE && question->public_side && !answer.translate)
+		result->reason = DROP_DENIED;
+	if (result->reason != DROP_NONE) {
+		plugin_chain_abandon(question, result);
 		return;
 	}
+	result->translate = answer.translate;
+	if (!answer.translate)
+		return;
 	result->inside = *question->tuple;
 	tuple_from_plugin(&answer.outside, &result->outside);
 	if (question->public_side) {
 		result->inside = result->outside;
 		result->outside = *question->tuple;
 	}
+}
+
+void plugin_chain_abandon(const struct chain_question *question, const struct chain_result *result)
+{
+	const struct vport *v = question->vport;
+	struct plugin_request request;
+	bool filled = false;
+
+	for (uint16_t i = 0; i < result->asked && !question->dry; i++) {
+		const struct engine_plugin *plugin = &v->engine->plugin[i];
+
+		if (!plugin->descriptor->abandoned || !result->step[i].asked ||
+			result->step[i].verdict != PLUGIN_ALLOW)
+			continue;
+		if (!filled)
+			question_request(question, &request);
+		filled = true;
+		request.data = v->plugin_data[i];
+		request.state = result_state(result, i, &request.state_len);
+		plugin->descriptor->abandoned(plugin->instance, &request);
+	}
+}
+
+/* The opener of an ICMP session is a query: an echo, unless the session remembers another. */
+static void icmp_opener(const struct session *s, struct plugin_tuple *tuple)
+{
+	uint32_t opener = SESSION_GET(s->syn_seq);
+
+	if (tuple->proto != IPPROTO_ICMP && tuple->proto != IPPROTO_ICMPV6)
+		return;
+	if (opener == 0)
+		opener = SESSION_ICMP_ECHO(s->is_ipv6);
+	tuple->icmp_type = (uint8_t)(opener >> 8);
+	tuple->icmp_code = (uint8_t)opener;
 }
 
 static void session_view(const struct session *s, uint64_t now_ns, struct plugin_session *view)
@@ -207,6 +278,7 @@ static void session_view(const struct session *s, uint64_t now_ns, struct plugin
 	}
 	session_key_unpack(&s->key, s->is_ipv6 ? &s->a6 : NULL, &tuple);
 	tuple_to_plugin(&tuple, &view->tuple);
+	icmp_opener(s, &view->tuple);
 	view->outside = view->tuple;
 	if (s->has_key2) {
 		session_key_unpack(session_key2(s), session_key2_a6(s), &tuple);
@@ -214,27 +286,30 @@ static void session_view(const struct session *s, uint64_t now_ns, struct plugin
 	}
 }
 
-enum drop_reason plugin_chain_recheck(struct session *s, uint64_t now_ns)
+/* Judge s as it would be judged if it were new. */
+static void session_ask(
+	const struct session *s, struct plugin_request *request, struct chain_result *result)
 {
-	struct vport *v = s->vport;
-	uint32_t gen = atomic_load_explicit(&v->policy_gen, memory_order_acquire);
-	struct plugin_request request = {
-		.vport = &v->plugin_view,
-		.recheck = true,
-		.now_ns = now_ns,
-		.session_id = s->birth_id,
-	};
-	struct chain_result result;
 	struct plugin_answer answer;
 	struct plugin_session view;
-	uint8_t keep = s->action.set & (SESSION_ACT_TRANSLATE | SESSION_ACT_ROUTED);
 
-	memset(&result, 0, offsetof(struct chain_result, ext));
-	session_view(s, now_ns, &view);
-	request.tuple = view.tuple;
-	request.dir = view.dir;
-	chain_ask(v, &request, &answer, &result);
-	s->policy_gen = gen;
+	session_view(s, request->now_ns, &view);
+	request->vport = view.vport;
+	request->tuple = view.tuple;
+	request->dir = view.dir;
+	request->recheck = true;
+	request->session_id = s->birth_id;
+	chain_ask(s->vport, s, request, &answer, result);
+}
+
+enum drop_reason plugin_chain_recheck(struct session *s, uint16_t worker, uint64_t now_ns)
+{
+	struct plugin_request request = {.worker = worker, .now_ns = now_ns};
+	uint8_t keep = s->action.set & (SESSION_ACT_TRANSLATE | SESSION_ACT_ROUTED);
+	struct chain_result result;
+
+	session_ask(s, &request, &result);
+	s->policy_gen = result.policy_gen;
 	if (result.reason != DROP_NONE)
 		return result.reason;
 	/* Translation and the routed hop are the connection itself; the rest may change. */
@@ -243,39 +318,50 @@ enum drop_reason plugin_chain_recheck(struct session *s, uint64_t now_ns)
 	return DROP_NONE;
 }
 
-enum drop_reason plugin_chain_adopt(
-	struct session *s, const uint16_t *state_versions, uint64_t now_ns)
+void plugin_chain_explain(const struct session *s, uint64_t now_ns, struct chain_result *result)
 {
-	struct engine *engine = s->vport->engine;
-	enum drop_reason reason = plugin_chain_recheck(s, now_ns);
-	struct plugin_session view;
+	struct plugin_request request = {
+		.worker = s->vport->engine->worker_count, .now_ns = now_ns, .dry = true};
 
-	if (reason != DROP_NONE)
-		return reason;
-	session_view(s, now_ns, &view);
-	for (uint16_t i = 0; i < engine->plugin_count; i++) {
-		const struct engine_plugin *plugin = &engine->plugin[i];
-		enum plugin_verdict verdict;
-
-		if (!plugin->descriptor->adopt)
-			continue;
-		view.data = s->vport->plugin_data[i];
-		view.plugin_state = session_ext_state(s->ext, (uint8_t)i, &view.plugin_state_len);
-		verdict = plugin->descriptor->adopt(plugin->instance, &view, state_versions[i]);
-		if (verdict != PLUGIN_ALLOW)
-			return (unsigned int)verdict < RTE_DIM(verdict_drops)
-				       ? verdict_drops[verdict].reason
-				       : DROP_PLUGIN;
-	}
-	return DROP_NONE;
+	session_ask(s, &request, result);
 }
 
-void plugin_chain_closed(struct engine *engine, struct session *s, enum plugin_close_reason reason)
+int plugin_chain_step_text(const struct vport *v, const struct chain_result *result, uint16_t i,
+	char *text, size_t len)
 {
+	const struct chain_step *step = &result->step[i];
+	const struct vport_addresses *own =
+		atomic_load_explicit(&v->addresses, memory_order_acquire);
+	const char *verdict =
+		step->verdict < RTE_DIM(verdict_drops) ? verdict_drops[step->verdict].name : "?";
+	const char *name = v->engine->plugin[i].descriptor->name;
+
+	if (i >= result->asked || !step->asked)
+		return 0;
+	if (step->rule == 0)
+		return snprintf(text, len, "%s: %s", name, verdict);
+	if (step->group == 0 || step->group > own->group_count)
+		return snprintf(text, len, "%s: %s, rule %u", name, verdict, step->rule);
+	return snprintf(text, len, "%s: %s, rule %u of group %s", name, verdict, step->rule,
+		own->group[step->group - 1]);
+}
+
+/* What a plugin is told of a session; filled once, then each plugin's own parts. */
+static void view_for(struct plugin_session *view, const struct session *s, uint16_t i)
+{
+	view->data = s->vport->plugin_data[i];
+	view->plugin_state = session_ext_state(s->ext, (uint8_t)i, &view->plugin_state_len);
+}
+
+/* Tell the first `count` plugins that the session is over. */
+static void chain_closed(
+	const struct session *s, uint16_t count, uint16_t worker, enum plugin_close_reason reason)
+{
+	const struct engine *engine = s->vport->engine;
 	struct plugin_session view;
 	bool filled = false;
 
-	for (uint16_t i = 0; i < engine->plugin_count; i++) {
+	for (uint16_t i = 0; i < count; i++) {
 		const struct engine_plugin *plugin = &engine->plugin[i];
 
 		if (!plugin->descriptor->closed)
@@ -283,24 +369,69 @@ void plugin_chain_closed(struct engine *engine, struct session *s, enum plugin_c
 		if (!filled)
 			session_view(s, vport_clock_ns(s->vport, engine_now_ns(engine)), &view);
 		filled = true;
-		view.data = s->vport->plugin_data[i];
-		view.plugin_state = session_ext_state(s->ext, (uint8_t)i, &view.plugin_state_len);
+		view.worker = worker;
+		view_for(&view, s, i);
 		plugin->descriptor->closed(plugin->instance, &view, reason);
 	}
 }
 
-void plugin_chain_state_changed(struct engine *engine, struct session *s)
+void plugin_chain_closed(struct session *s, uint16_t worker, enum plugin_close_reason reason)
 {
+	if (s->verdict_by != CHAIN_NOBODY)
+		chain_closed(s, s->vport->engine->plugin_count, worker, reason);
+}
+
+void plugin_chain_state_changed(struct session *s, uint16_t worker)
+{
+	const struct engine *engine = s->vport->engine;
 	struct plugin_session view;
 
 	session_view(s, vport_clock_ns(s->vport, engine_now_ns(engine)), &view);
+	view.worker = worker;
 	for (uint16_t i = 0; i < engine->plugin_count; i++) {
 		const struct engine_plugin *plugin = &engine->plugin[i];
 
 		if (!plugin->descriptor->state_changed)
 			continue;
-		view.data = s->vport->plugin_data[i];
-		view.plugin_state = session_ext_state(s->ext, (uint8_t)i, &view.plugin_state_len);
+		view_for(&view, s, i);
 		plugin->descriptor->state_changed(plugin->instance, &view);
 	}
+}
+
+static enum drop_reason adopt_one(
+	const struct session *s, uint16_t i, uint16_t version, struct plugin_session *view)
+{
+	const struct engine_plugin *plugin = &s->vport->engine->plugin[i];
+	enum plugin_verdict verdict;
+
+	if (!plugin->descriptor->adopt)
+		return DROP_NONE;
+	view_for(view, s, i);
+	verdict = plugin->descriptor->adopt(plugin->instance, view, version);
+	return (unsigned int)verdict < RTE_DIM(verdict_drops) ? verdict_drops[verdict].reason
+							      : DROP_PLUGIN;
+}
+
+enum drop_reason plugin_chain_adopt(
+	struct session *s, const uint16_t *state_versions, uint64_t now_ns)
+{
+	struct engine *engine = s->vport->engine;
+	uint16_t control = engine->worker_count;
+	enum drop_reason reason = plugin_chain_recheck(s, control, now_ns);
+	struct plugin_session view;
+
+	if (reason != DROP_NONE &&
+		!(reason == DROP_DENIED && engine->policy_change == ENGINE_POLICY_FINISH))
+		return reason;
+	reason = DROP_NONE;
+	session_view(s, now_ns, &view);
+	view.worker = control;
+	for (uint16_t i = 0; i < engine->plugin_count && reason == DROP_NONE; i++) {
+		reason = adopt_one(s, i, state_versions[i], &view);
+		if (reason != DROP_NONE)
+			chain_closed(s, i, control, PLUGIN_CLOSE_POLICY);
+	}
+	if (reason == DROP_NONE)
+		s->verdict_by = engine->plugin_count ? (uint16_t)(engine->plugin_count - 1) : 0;
+	return reason;
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The other side of plugin.h: loads plugins, hands them configuration and vports, and gives them what they may ask of
- * the engine. All under the engine mutex but outside_free() and defer_free(), which workers call.
+ * What plugins may ask of the engine: `struct plugin_host` of plugin.h. All under the engine mutex but log(),
+ * outside_free(), defer() and defer_free(), which workers call as well. Loading is in plugin_load.c, the chain in
+ * plugin_chain.c.
  */
-#include <ctype.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +13,6 @@
 
 #include "dataplane/engine_parts.h"
 #include "dataplane/session_table.h"
-
-/* ---- what plugins may ask ---- */
 
 static void host_log(void *arg, enum plugin_log_level level, const char *format, ...)
 {
@@ -32,6 +29,11 @@ static void host_log(void *arg, enum plugin_log_level level, const char *format,
 static void host_defer_free(void *arg, void *memory)
 {
 	engine_defer(arg, memory, free);
+}
+
+static void host_defer(void *arg, void *memory, void (*release)(void *memory))
+{
+	engine_defer(arg, memory, release);
 }
 
 static struct vport *host_vport(struct engine *engine, const struct plugin_vport *view)
@@ -184,12 +186,15 @@ static bool host_outside_free(void *arg, const struct plugin_tuple *outside)
 	return session_table_find(&engine->table, &key, ipv6 ? &a6 : NULL, &which) == NULL;
 }
 
-static void host_fill(struct engine *engine, struct plugin_host *host)
+void plugin_host_fill(struct engine *engine, struct plugin_host *host)
 {
 	*host = (struct plugin_host){
 		.engine = engine,
+		.engine_name = engine->name,
+		.workers = engine->worker_count,
 		.log = host_log,
 		.defer_free = host_defer_free,
+		.defer = host_defer,
 		.policy_changed = host_policy_changed,
 		.meter_set = host_meter_set,
 		.meter_level = host_meter_level,
@@ -198,212 +203,4 @@ static void host_fill(struct engine *engine, struct plugin_host *host)
 		.identity_del = host_identity_del,
 		.outside_free = host_outside_free,
 	};
-}
-
-/* ---- loading ---- */
-
-static const char *descriptor_fault(const struct plugin_descriptor *d)
-{
-	if (d->abi != PLUGIN_ABI_VERSION)
-		return "built for another ABI version";
-	if (!d->name || !islower((unsigned char)d->name[0]) ||
-		strspn(d->name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(d->name) ||
-		strlen(d->name) >= PLUGIN_NAME_MAX)
-		return "bad name in its descriptor";
-	if (!d->create || !d->destroy)
-		return "no create or destroy in its descriptor";
-	if (d->state_min_version > d->state_version)
-		return "state_min_version is above state_version";
-	return NULL;
-}
-
-static struct engine_plugin *plugin_find(struct engine *engine, const char *name)
-{
-	for (uint16_t i = 0; i < engine->plugin_count; i++)
-		if (strcmp(engine->plugin[i].descriptor->name, name) == 0)
-			return &engine->plugin[i];
-	return NULL;
-}
-
-static int plugin_enter(
-	struct engine *engine, void *handle, const char *path, char *error, size_t error_len)
-{
-	const struct plugin_descriptor *d = dlsym(handle, "ferry_plugin");
-	struct engine_plugin *plugin = &engine->plugin[engine->plugin_count];
-	const char *fault = d ? descriptor_fault(d) : "exports no ferry_plugin";
-	int rc;
-
-	if (fault && d && d->abi != PLUGIN_ABI_VERSION)
-		return engine_fail(error, error_len, -EPROTO,
-			"plugin %s: built for ABI version %u, this Ferry has %d", path, d->abi,
-			PLUGIN_ABI_VERSION);
-	if (fault)
-		return engine_fail(error, error_len, -EINVAL, "plugin %s: %s", path, fault);
-	if (plugin_find(engine, d->name))
-		return engine_fail(error, error_len, -EEXIST, "plugin %s: %s is loaded already",
-			path, d->name);
-	if (d->after && !plugin_find(engine, d->after))
-		return engine_fail(error, error_len, -ENOENT,
-			"plugin %s: must come after %s, which is not loaded", path, d->after);
-	host_fill(engine, &plugin->host);
-	rc = d->create(&plugin->host, &plugin->instance);
-	if (rc != 0)
-		return engine_fail(
-			error, error_len, rc, "plugin %s: create: %s", d->name, strerror(-rc));
-	plugin->descriptor = d;
-	plugin->handle = handle;
-	engine->plugin_count++;
-	return 0;
-}
-
-int engine_plugin_load(struct engine *engine, const char *path, char *error, size_t error_len)
-{
-	void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	int rc;
-
-	if (!handle)
-		return engine_fail(error, error_len, -ENOENT, "plugin %s: %s", path, dlerror());
-	pthread_mutex_lock(&engine->mutex);
-	if (engine->plugin_count == ENGINE_PLUGINS_MAX)
-		rc = engine_fail(error, error_len, -ENOSPC, "plugin %s: at most %d plugins", path,
-			ENGINE_PLUGINS_MAX);
-	else
-		rc = plugin_enter(engine, handle, path, error, error_len);
-	pthread_mutex_unlock(&engine->mutex);
-	if (rc != 0)
-		dlclose(handle);
-	return rc;
-}
-
-void engine_plugins_unload(struct engine *engine)
-{
-	while (engine->plugin_count > 0) {
-		struct engine_plugin *plugin = &engine->plugin[--engine->plugin_count];
-
-		plugin->descriptor->destroy(plugin->instance);
-		engine_deferred_run(engine, true);
-		dlclose(plugin->handle);
-	}
-}
-
-static int plugin_error_text(
-	const char *name, const struct plugin_error *fault, int rc, char *error, size_t error_len)
-{
-	const char *text = fault->text[0] ? fault->text : strerror(-rc);
-
-	if (fault->line)
-		return engine_fail(error, error_len, rc, "%u:%u: plugin %s: %s", fault->line,
-			fault->column, name, text);
-	return engine_fail(error, error_len, rc, "plugin %s: %s", name, text);
-}
-
-int engine_plugin_configure(struct engine *engine, const char *name,
-	const struct plugin_value *config, bool apply, char *error, size_t error_len)
-{
-	struct plugin_error fault = {0};
-	struct engine_plugin *plugin;
-	int rc = 0;
-
-	pthread_mutex_lock(&engine->mutex);
-	plugin = plugin_find(engine, name);
-	if (!plugin)
-		rc = -ENOENT;
-	else if (plugin->descriptor->configure)
-		rc = plugin->descriptor->configure(plugin->instance, config, apply, &fault);
-	pthread_mutex_unlock(&engine->mutex);
-	if (rc != 0)
-		return plugin_error_text(name, &fault, rc, error, error_len);
-	if (apply) {
-		engine_grace(engine);
-		engine_policy_changed(engine, NULL);
-	}
-	return 0;
-}
-
-int engine_plugin_foreach(struct engine *engine,
-	int (*cb)(const struct plugin_descriptor *, void *, void *), void *arg)
-{
-	int rc = 0;
-
-	pthread_mutex_lock(&engine->mutex);
-	for (uint16_t i = 0; i < engine->plugin_count && rc == 0; i++)
-		rc = cb(engine->plugin[i].descriptor, engine->plugin[i].instance, arg);
-	pthread_mutex_unlock(&engine->mutex);
-	return rc;
-}
-
-void engine_tick(struct engine *engine)
-{
-	uint64_t now_ns = engine_now_ns(engine);
-
-	pthread_mutex_lock(&engine->mutex);
-	for (uint16_t i = 0; i < engine->plugin_count; i++)
-		if (engine->plugin[i].descriptor->tick)
-			engine->plugin[i].descriptor->tick(engine->plugin[i].instance, now_ns);
-	pthread_mutex_unlock(&engine->mutex);
-	engine_deferred_run(engine, false);
-}
-
-/* ---- vports ---- */
-
-static const struct plugin_value *settings_of(
-	const struct plugin_value *settings, const char *plugin)
-{
-	for (uint32_t i = 0; settings && i < settings->count; i++)
-		if (settings->item[i].key && strcmp(settings->item[i].key, plugin) == 0)
-			return &settings->item[i];
-	return NULL;
-}
-
-static void vport_del_upto(struct engine *engine, struct vport *v, uint16_t count)
-{
-	while (count-- > 0) {
-		const struct plugin_descriptor *d = engine->plugin[count].descriptor;
-
-		if (d->vport_del)
-			d->vport_del(engine->plugin[count].instance, &v->plugin_view,
-				v->plugin_data[count]);
-		v->plugin_data[count] = NULL;
-	}
-}
-
-int plugin_host_vport_add(struct engine *engine, struct vport *v,
-	const struct plugin_value *settings, char *error, size_t error_len)
-{
-	for (uint16_t i = 0; i < engine->plugin_count; i++) {
-		const struct plugin_descriptor *d = engine->plugin[i].descriptor;
-		struct plugin_error fault = {0};
-		int rc = 0;
-
-		if (d->vport_add)
-			rc = d->vport_add(engine->plugin[i].instance, &v->plugin_view,
-				settings_of(settings, d->name), &v->plugin_data[i], &fault);
-		if (rc != 0) {
-			vport_del_upto(engine, v, i);
-			return plugin_error_text(d->name, &fault, rc, error, error_len);
-		}
-	}
-	return 0;
-}
-
-int plugin_host_vport_change(struct engine *engine, struct vport *v,
-	const struct plugin_value *settings, char *error, size_t error_len)
-{
-	for (uint16_t i = 0; i < engine->plugin_count; i++) {
-		const struct plugin_descriptor *d = engine->plugin[i].descriptor;
-		struct plugin_error fault = {0};
-		int rc = 0;
-
-		if (d->vport_change)
-			rc = d->vport_change(engine->plugin[i].instance, &v->plugin_view,
-				settings_of(settings, d->name), &v->plugin_data[i], &fault);
-		if (rc != 0)
-			return plugin_error_text(d->name, &fault, rc, error, error_len);
-	}
-	return 0;
-}
-
-void plugin_host_vport_del(struct engine *engine, struct vport *v)
-{
-	vport_del_upto(engine, v, engine->plugin_count);
 }

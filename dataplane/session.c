@@ -97,7 +97,7 @@ enum drop_reason session_open(struct vport *v, uint16_t slab, const struct sessi
 		return reason;
 	s->action = origin->action;
 	s->verdict_by = origin->verdict_by;
-	s->policy_gen = atomic_load_explicit(&v->policy_gen, memory_order_relaxed);
+	s->policy_gen = origin->policy_gen;
 	s->location = origin->location;
 	if (s->location)
 		location_ref(s->location);
@@ -116,6 +116,8 @@ enum drop_reason session_open(struct vport *v, uint16_t slab, const struct sessi
 		return DROP_TABLE_FULL;
 	}
 	if (unlikely(s->has_key2) && session_table_insert(table, s, 1, existing) != 0) {
+		s->verdict_by = CHAIN_NOBODY; /* the caller abandons it */
+		*existing = NULL; /* another connection, whoever it is */
 		session_kill(s, slab, PLUGIN_CLOSE_REPLACED);
 		return DROP_NO_NAT_PORT;
 	}
@@ -136,7 +138,7 @@ bool session_kill(struct session *s, uint16_t slab, enum plugin_close_reason rea
 	session_table_remove(table, s, 0);
 	if (s->has_key2)
 		session_table_remove(table, s, 1);
-	plugin_chain_closed(v->engine, s, reason);
+	plugin_chain_closed(s, slab, reason);
 	if (journal)
 		session_journal_bury(journal, s, slab);
 	session_location_put(s);

@@ -28,6 +28,7 @@
 
 #define SESSION_SCALE_UNKNOWN 0xff /* no SYN seen: the tracker assumes 14 (RFC 7323 2.3) */
 #define SESSION_TIME_WRAP_MS (1u << 31)
+#define SESSION_ICMP_ECHO(is_ipv6) ((is_ipv6) ? 128u << 8 : 8u << 8) /* type and code of an echo */
 
 struct location;
 struct vport;
@@ -126,8 +127,10 @@ struct session {
 	};
 	uint32_t version; /* of the last record made or taken */
 	uint32_t opened_ms; /* vport clock */
-	uint32_t syn_seq; /* sequence number of a stray SYN, see session_half_flag */
-	uint16_t verdict_by; /* plugin index that admitted it */
+	/* TCP: sequence number of a stray SYN, see session_half_flag. ICMP: type << 8 | code of the opener, 0 for
+	 * the usual one, SESSION_ICMP_ECHO. */
+	uint32_t syn_seq;
+	uint16_t verdict_by; /* plugin index that admitted it; CHAIN_NOBODY: plugins know nothing of it */
 	uint16_t spare;
 	struct session_ext *ext; /* plugin state, IPv6 second key; owned by the session */
 } __rte_cache_aligned;

@@ -104,6 +104,7 @@ static enum import_outcome import_new(const struct import_context *context,
 		.ext_bytes = record->ext_bytes,
 		.fill = fill_from_record,
 		.fill_arg = (void *)(uintptr_t)filling,
+		.verdict_by = CHAIN_NOBODY,
 	};
 	struct session *s, *existing;
 
@@ -112,8 +113,7 @@ static enum import_outcome import_new(const struct import_context *context,
 		return existing ? IMPORT_CONFLICT : IMPORT_REFUSED;
 	*reason = plugin_chain_adopt(
 		s, context->state_versions, vport_clock_ns(v, engine_now_ns(v->engine)));
-	if (*reason == DROP_NONE ||
-		(v->engine->policy_change == ENGINE_POLICY_FINISH && *reason == DROP_DENIED))
+	if (*reason == DROP_NONE)
 		return IMPORT_INSTALLED;
 	session_kill(s, control, PLUGIN_CLOSE_POLICY);
 	return IMPORT_REFUSED;

@@ -48,6 +48,12 @@ static void udp_open(struct session *s, const struct track_policy *policy, const
 
 static void icmp_open(struct session *s, const struct track_policy *policy, const struct pkt *p)
 {
+	const uint8_t *l4 = pkt_l4(p);
+	uint32_t opener = (uint32_t)(l4[0] << 8 | l4[1]);
+
+	/* Policy is asked again about the opener. */
+	if (opener != SESSION_ICMP_ECHO((p->flags & PKT_IPV6) != 0))
+		SESSION_SET(s->syn_seq, opener);
 	session_generic_open(s, p, SESSION_ICMP_NEW);
 }
 

@@ -141,7 +141,7 @@ static void trace_new(struct trace *t, const struct session_tuple *tuple)
 	struct vport *v = t->pkt.vport;
 	enum drop_reason reason = track_may_open(&v->track, &t->pkt);
 	struct chain_result chain;
-	const char *by;
+	char text[160];
 
 	if (reason == DROP_NONE && t->pkt.flags & PKT_ICMP_ERROR)
 		reason = DROP_RELATED_NONE;
@@ -153,23 +153,15 @@ static void trace_new(struct trace *t, const struct session_tuple *tuple)
 				   .tuple = tuple,
 				   .p = &t->pkt,
 				   .now_ns = vport_clock_ns(v, t->worker.now_ns),
+				   .worker = t->engine->worker_count,
 				   .public_side = tuple->vni != v->vni,
 				   .dry = true},
 		&chain);
-	by = chain.verdict_by < t->engine->plugin_count
-		     ? t->engine->plugin[chain.verdict_by].descriptor->name
-		     : "nobody";
+	for (uint16_t i = 0; i < chain.asked; i++)
+		if (plugin_chain_step_text(v, &chain, i, text, sizeof(text)) > 0)
+			say(t, "admit", "%s", text);
 	if (chain.reason != DROP_NONE)
-		say(t, "admit", "dropped: %s by %s, rule %u, group %s", drop_name(chain.reason), by,
-			chain.rule,
-			chain.group && chain.group <= v->plugin_view.group_count
-				? v->plugin_view.groups[chain.group - 1]
-				: "none");
-	else
-		say(t, "admit", "allowed; last asked %s, rule %u, group %s", by, chain.rule,
-			chain.group && chain.group <= v->plugin_view.group_count
-				? v->plugin_view.groups[chain.group - 1]
-				: "none");
+		say_drop(t, "admit", chain.reason);
 	if (chain.reason == DROP_NONE)
 		trace_out(t, chain.translate ? &chain.outside : tuple);
 }

@@ -163,7 +163,8 @@ struct session_origin {
 	struct location *location;
 	struct session_actions action;
 	uint64_t birth_id; /* 0: the vport's next */
-	uint16_t verdict_by;
+	uint16_t verdict_by; /* CHAIN_NOBODY: plugins are told later */
+	uint32_t policy_gen; /* the vport's, when its plugins were asked */
 	const uint8_t *ext_state; /* tagged plugin values */
 	uint8_t ext_bytes;
 	/* state, halves and times, from a packet or a record */

@@ -24,8 +24,9 @@ int setup_plugin_configure(const struct setup *setup, const struct config *confi
 {
 	for (uint32_t i = 0; i < config->n_plugins; i++) {
 		struct plugin_value *value = plugin_config_make(config, &config->plugins[i]);
-		int rc = value ? engine_plugin_configure(setup->engine, config->plugins[i].name,
-					 value, apply, error, error_len)
+		const struct engine_plugin_config change = {
+			.plugin = config->plugins[i].name, .value = value, .apply = apply};
+		int rc = value ? engine_plugin_configure(setup->engine, &change, error, error_len)
 			       : -ENOMEM;
 
 		plugin_config_free(value);

@@ -49,6 +49,9 @@ static int check_vports(
 		if (change->object != CONFIG_OBJECT_VPORT || !after)
 			continue;
 		rc = setup_vport_spec(setup, setup->config, after, &spec, &room, error, error_len);
+		if (rc == 0)
+			rc = engine_plugin_vport_check(
+				setup->engine, spec.plugins, error, error_len);
 		setup_vport_room_free(&room);
 		if (rc != 0)
 			return rc;
