@@ -21,11 +21,15 @@ static int arm(struct handover *handover)
 		handover, json_pack("{s:b, s:b, s:b, s:b, s:b}", "events", 1, "return-path", 1,
 				  "multifd", policy->multifd_channels != 0, "late-block-activate",
 				  1, "postcopy-ram", 0));
+	json_t *args;
 
-	if (err || policy->multifd_channels == 0)
+	if (err)
 		return err;
-	return handover_qmp(handover, "migrate-set-parameters",
-		json_pack("{s:i}", "multifd-channels", policy->multifd_channels), NULL);
+	args = json_pack("{s:s, s:s}", "tls-creds", "", "tls-hostname", "");
+	if (policy->multifd_channels)
+		json_object_set_new(
+			args, "multifd-channels", json_integer(policy->multifd_channels));
+	return handover_qmp(handover, "migrate-set-parameters", args, NULL);
 }
 
 static int must_wait_for_memory(struct handover *handover)

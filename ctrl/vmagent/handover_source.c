@@ -84,8 +84,10 @@ static bool sessions_until(const struct handover *handover)
 static int set_parameters(struct handover *handover)
 {
 	const struct handover_policy *policy = &handover->policy;
-	json_t *args = json_pack("{s:I, s:I}", "downtime-limit",
-		(json_int_t)policy->downtime_limit_ms, "max-bandwidth", (json_int_t)0);
+	/* TLS is between the agents; what an earlier migration left set would break this one */
+	json_t *args = json_pack("{s:I, s:I, s:s, s:s}", "downtime-limit",
+		(json_int_t)policy->downtime_limit_ms, "max-bandwidth", (json_int_t)0, "tls-creds",
+		"", "tls-hostname", "");
 
 	if (policy->multifd_channels)
 		json_object_set_new(
@@ -320,10 +322,28 @@ static int source_run_again(struct handover *handover)
 	return err;
 }
 
+/* QEMU's own words for a failed migration, behind ours. */
+static void source_explain(struct handover *handover)
+{
+	size_t len = strlen(handover->reason);
+	json_t *reply = NULL;
+	const char *text;
+	char error[128];
+
+	if (handover->status != QMP_STATUS_FAILED || handover->qemu_dead ||
+		handover->world->qmp(handover->ctx, "query-migrate", NULL, &reply, error))
+		return;
+	text = json_string_value(json_object_get(reply, "error-desc"));
+	if (text != NULL)
+		snprintf(handover->reason + len, sizeof(handover->reason) - len, " (%s)", text);
+	json_decref(reply);
+}
+
 static enum handover_outcome source_keep(struct handover *handover)
 {
 	int err;
 
+	source_explain(handover);
 	/* A GAVE on disk, even one whose write seemed to fail, must be overwritten before S runs. */
 	if (handover->mark == MARK_GAVE || handover->step == GIVE) {
 		if (handover_record_surely(handover, MARK_KEPT))
