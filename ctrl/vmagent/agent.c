@@ -33,9 +33,18 @@ struct agent_entry *agent_find_vm(struct agent *agent, const char *vm)
 	return NULL;
 }
 
+static json_int_t ended_at(json_t *report)
+{
+	return json_integer_value(json_object_get(report, "ended_at_s"));
+}
+
 static void remember(struct agent *agent, json_t *report)
 {
-	json_array_append_new(agent->history, report);
+	size_t at = json_array_size(agent->history);
+
+	while (at > 0 && ended_at(json_array_get(agent->history, at - 1)) > ended_at(report))
+		at--;
+	json_array_insert_new(agent->history, at, report);
 	if (json_array_size(agent->history) > AGENT_HISTORY_MAX)
 		json_array_remove(agent->history, 0);
 }
@@ -89,11 +98,15 @@ static void take_up(void *ctx, const struct record *record)
 	struct agent *agent = ctx;
 	struct move_options wanted = {.record = *record, .policy = agent->options->policy};
 	struct agent_entry *entry;
+	json_t *report;
 	int err;
 
 	if (record->ended) {
 		if (record->saved_at_s + RECORD_KEEP_S < (uint64_t)time(NULL))
 			record_remove(agent->options->state_dir, record->id);
+		else if ((report = record_report_load(agent->options->state_dir, record->id)) !=
+			 NULL)
+			remember(agent, report);
 		return;
 	}
 	err = agent_add(agent, &wanted, &entry);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ferry-vmagent --config FILE [--state-dir DIR]
+ * ferry-vmagent --config FILE [--state-dir DIR] [--no-ferryd]
  *
  * The main thread runs the control loop; moves and channels have threads of their own. SIGTERM and
  * SIGINT end the agent and leave moves under way to the next one.
@@ -24,6 +24,11 @@
 #include "ctrl/vmagent/options.h"
 
 #define WHY_BYTES 512
+
+struct arguments {
+	const char *config, *state_dir;
+	bool no_ferryd, check;
+};
 
 struct program {
 	struct config *config;
@@ -52,12 +57,19 @@ static int open_log(struct program *program)
 		[CONFIG_LOG_INFO] = LOG_LEVEL_INFO,
 		[CONFIG_LOG_DEBUG] = LOG_LEVEL_DEBUG,
 	};
+	const char *target = program->config->log.target;
 	struct log_options options = {
 		.program = "ferry-vmagent",
 		.target = LOG_TO_STDERR,
 		.level = levels[program->config->log.level],
 	};
 
+	if (target != NULL && strcmp(target, "syslog") == 0) {
+		options.target = LOG_TO_SYSLOG;
+	} else if (target != NULL && strcmp(target, "stderr") != 0) {
+		options.target = LOG_TO_FILE;
+		options.path = target;
+	}
 	return log_open(&options, &program->log);
 }
 
@@ -95,14 +107,23 @@ static int open_signals(struct program *program)
 											  : 0;
 }
 
-static int program_open(struct program *program, const char *state_dir, char *why)
+static int fill(struct program *program, const struct arguments *arguments, char *why)
 {
-	int err = options_fill(program->config, state_dir, &program->options, why, WHY_BYTES);
+	int err = options_fill(
+		program->config, arguments->state_dir, &program->options, why, WHY_BYTES);
+
+	if (arguments->no_ferryd)
+		program->options.ferryd[0] = '\0';
+	return err;
+}
+
+static int program_open(struct program *program, char *why)
+{
+	int err = open_log(program);
 
 	if (err == 0)
-		err = open_log(program);
-	if (err == 0)
-		err = options_open_channels(program->config, &program->channels, why, WHY_BYTES);
+		err = options_open_channels(
+			program->config, program->options.host, &program->channels, why, WHY_BYTES);
 	if (err == 0)
 		err = loop_create(&program->loop);
 	if (err)
@@ -136,16 +157,22 @@ static void program_close(struct program *program)
 
 static int usage(FILE *stream, int code)
 {
-	fprintf(stream, "usage: ferry-vmagent --config FILE [--state-dir DIR] [--check]\n");
+	fprintf(stream,
+		"usage: ferry-vmagent [--config FILE] [--state-dir DIR] [--no-ferryd] [--check]\n"
+		"  --config FILE    ferry.yaml [/etc/ferry/ferry.yaml]\n"
+		"  --state-dir DIR  where moves are recorded [$STATE_DIRECTORY/moves, else\n"
+		"                   moves in host.run_dir]\n"
+		"  --no-ferryd      move VMs whose ports are not Ferry's\n"
+		"  --check          look at the configuration and end\n");
 	return code;
 }
 
-static int run(const char *config_path, const char *state_dir, bool check)
+static int run(const struct arguments *arguments)
 {
 	struct program program = {0};
 	char why[WHY_BYTES] = "";
 	struct config_error error;
-	int err = config_load(config_path, &program.config, &error);
+	int err = config_load(arguments->config, &program.config, &error);
 
 	if (err) {
 		config_error_format(&error, why, sizeof(why));
@@ -153,11 +180,10 @@ static int run(const char *config_path, const char *state_dir, bool check)
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (check)
-		err = options_fill(program.config, state_dir, &program.options, why, sizeof(why));
-	else
-		err = program_open(&program, state_dir, why);
-	if (err == 0 && !check)
+	err = fill(&program, arguments, why);
+	if (err == 0 && !arguments->check)
+		err = program_open(&program, why);
+	if (err == 0 && !arguments->check)
 		err = loop_run(program.loop);
 	if (err)
 		fprintf(stderr, "ferry-vmagent: %s\n", why[0] ? why : strerror(-err));
@@ -170,25 +196,28 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"state-dir", required_argument, NULL, 's'},
+		{"no-ferryd", no_argument, NULL, 'f'},
 		{"check", no_argument, NULL, 'n'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
-	const char *config = "/etc/ferry/ferry.yaml", *state_dir = NULL;
-	bool check = false;
+	struct arguments arguments = {.config = "/etc/ferry/ferry.yaml"};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
-			config = optarg;
+			arguments.config = optarg;
 			break;
 		case 's':
-			state_dir = optarg;
+			arguments.state_dir = optarg;
+			break;
+		case 'f':
+			arguments.no_ferryd = true;
 			break;
 		case 'n':
-			check = true;
+			arguments.check = true;
 			break;
 		case 'V':
 			printf("ferry-vmagent %s\n", FERRY_VERSION);
@@ -199,5 +228,5 @@ int main(int argc, char **argv)
 			return usage(stderr, 2);
 		}
 	}
-	return optind == argc ? run(config, state_dir, check) : usage(stderr, 2);
+	return optind == argc ? run(&arguments) : usage(stderr, 2);
 }

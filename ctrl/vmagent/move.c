@@ -92,6 +92,7 @@ static void move_settle(struct move *move)
 	move->record.ended = true;
 	record_save(move->options.agent->state_dir, &move->record);
 	move_publish(move);
+	record_report_save(move->options.agent->state_dir, move->record.id, move->report);
 	log_info(move->options.log, move->record.vm, "move %s: %s%s%s", move->record.id,
 		handover_outcome_name(move->handover.outcome), move->handover.reason[0] ? ": " : "",
 		move->handover.reason);
@@ -129,7 +130,8 @@ static void *move_main(void *arg)
 		source ? handover_run_source(handover, mark) : handover_run_dest(handover, mark);
 	if (handover->outcome != OUTCOME_NONE)
 		move_settle(move);
-	move_publish(move);
+	else
+		move_publish(move);
 	move->stopping = true;
 	move_dial_join(move);
 	move_end_carry(move);

@@ -38,6 +38,8 @@ void move_publish(struct move *move)
 	json_t *fresh = handover_report(&move->handover), *old;
 
 	json_object_set_new(fresh, "peer", json_string(move->record.peer));
+	if (move->record.ended)
+		json_object_set_new(fresh, "ended_at_s", json_integer(move->record.saved_at_s));
 	move->published_ns = vmagent_now_ns();
 	pthread_mutex_lock(&move->lock);
 	old = move->report;

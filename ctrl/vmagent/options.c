@@ -116,7 +116,6 @@ int options_fill(const struct config *config, const char *state_dir,
 	int err;
 
 	*options = (struct vmagent_options){
-		.host = config->host.name,
 		.qmp = config->vmagent.qmp,
 		.listen = {.address = config->vmagent.listen.addr,
 			.port = config->vmagent.listen.port},
@@ -125,6 +124,10 @@ int options_fill(const struct config *config, const char *state_dir,
 		.rate_bytes_per_s = config->vmagent.bandwidth_mbit * 125000ull,
 		.peer_ms = config->migrate.connect_ms,
 	};
+	if (config->host.name != NULL)
+		snprintf(options->host, sizeof(options->host), "%s", config->host.name);
+	else if (gethostname(options->host, sizeof(options->host) - 1))
+		return -errno;
 	if (options->qmp == NULL) {
 		snprintf(why, why_size, "vmagent.qmp is not given: where does QEMU listen?");
 		return -EINVAL;
@@ -171,11 +174,11 @@ static int set_peers(const struct config *config, struct channel_host *channels)
 	return err;
 }
 
-int options_open_channels(
-	const struct config *config, struct channel_host **channels, char *why, size_t why_size)
+int options_open_channels(const struct config *config, const char *name,
+	struct channel_host **channels, char *why, size_t why_size)
 {
 	struct channel_host_config host = {
-		.name = config->host.name,
+		.name = name,
 		.certificate_path = config->tls.cert,
 		.key_path = config->tls.key,
 		.ca_path = config->tls.ca,

@@ -14,7 +14,7 @@
 struct config;
 
 struct vmagent_options {
-	const char *host; /* this host's name, as other agents know it */
+	char host[CHANNEL_NAME_BYTES]; /* this host's name, as other agents know it */
 	char state_dir[96]; /* records */
 	char run_dir[64]; /* sockets of the memory path */
 	char socket[108]; /* ours */
@@ -37,8 +37,8 @@ int options_fill(const struct config *config, const char *state_dir,
 	struct vmagent_options *options, char *why, size_t why_size);
 void options_free(struct vmagent_options *options);
 /* Peers and certificate of the config for the channels of this agent. */
-int options_open_channels(
-	const struct config *config, struct channel_host **channels, char *why, size_t why_size);
+int options_open_channels(const struct config *config, const char *host,
+	struct channel_host **channels, char *why, size_t why_size);
 
 /* Replaces {name} marks in a text; the result is the caller's. */
 struct options_mark {

@@ -138,8 +138,26 @@ int record_remove(const char *directory, const char *id)
 {
 	char path[PATH_MAX];
 
+	snprintf(path, sizeof(path), "%s/%s.report", directory, id);
+	unlink(path);
 	snprintf(path, sizeof(path), "%s/%s.move", directory, id);
 	return unlink(path) ? -errno : sync_directory(directory);
+}
+
+int record_report_save(const char *directory, const char *id, json_t *report)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s.report", directory, id);
+	return json_dump_file(report, path, JSON_INDENT(1)) ? -EIO : 0;
+}
+
+json_t *record_report_load(const char *directory, const char *id)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s.report", directory, id);
+	return json_load_file(path, 0, NULL);
 }
 
 int record_each(

@@ -31,7 +31,11 @@ struct record {
 bool record_name_valid(const char *name);
 int record_save(const char *directory, struct record *record);
 int record_load(const char *directory, const char *id, struct record *record);
+/* Record and report. */
 int record_remove(const char *directory, const char *id);
+/* The report of an ended move, kept beside its record; not fsynced. Load: new reference or NULL. */
+int record_report_save(const char *directory, const char *id, json_t *report);
+json_t *record_report_load(const char *directory, const char *id);
 /* Calls back for each readable record; -errno when the directory cannot be read. */
 int record_each(
 	const char *directory, void (*each)(void *ctx, const struct record *record), void *ctx);
