@@ -70,15 +70,13 @@ static int receive(struct agent *agent, const struct peer_word *word, struct cha
 	snprintf(record->id, sizeof(record->id), "%s", word->id);
 	snprintf(record->vm, sizeof(record->vm), "%s", word->vm);
 	snprintf(record->peer, sizeof(record->peer), "%s", channel_hello(channel)->host);
+	wanted.peer = channel;
 	pthread_mutex_lock(&agent->lock);
 	agent_reap(agent);
+	channel_set_cancel(channel, NULL); /* the move's from now on, not the door's */
 	err = !record_name_valid(word->vm)          ? -EINVAL
 	      : agent_find(agent, word->id) != NULL ? -EBUSY
 						    : agent_add(agent, &wanted, &entry);
-	if (err == 0) {
-		channel_set_cancel(channel, NULL); /* the move's from now on, not the door's */
-		move_attach(entry->move, channel);
-	}
 	pthread_mutex_unlock(&agent->lock);
 	return err;
 }
@@ -101,10 +99,12 @@ static void answer(struct agent *agent, struct channel *channel)
 			log_warn(agent->log, word.vm, "move %s from %s refused: %s", word.id,
 				channel_hello(channel)->host, refusal(err));
 			say(channel, MARK_REFUSED, word.id, refusal(err));
+			break;
 		} else {
 			say(channel, MARK_UNKNOWN, word.id, "");
 		}
 	}
+	channel_finish(channel, channel_deadline_ns(channel, SAY_MS));
 	channel_close(channel);
 }
 

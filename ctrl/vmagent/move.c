@@ -113,6 +113,18 @@ static void move_end_carry(struct move *move)
 	carry_destroy(carry);
 }
 
+/* With the lock held. */
+static void move_empty_inbox(struct move *move)
+{
+	struct move_note *note;
+
+	while ((note = STAILQ_FIRST(&move->inbox)) != NULL) {
+		STAILQ_REMOVE_HEAD(&move->inbox, next);
+		channel_close(note->peer);
+		free(note);
+	}
+}
+
 static void *move_main(void *arg)
 {
 	struct move *move = arg;
@@ -124,7 +136,8 @@ static void *move_main(void *arg)
 	if (source || mark != MARK_SILENT)
 		move_reach_qemu(move, mark != MARK_SILENT);
 	handover->mark = mark;
-	move->peer_lost_ns = vmagent_now_ns(); /* until there is one */
+	if (move->peer == NULL)
+		move->peer_lost_ns = vmagent_now_ns(); /* until there is one */
 	move_dial_start(move);
 	handover->outcome =
 		source ? handover_run_source(handover, mark) : handover_run_dest(handover, mark);
@@ -141,6 +154,7 @@ static void *move_main(void *arg)
 	move->peer = NULL;
 	pthread_mutex_lock(&move->lock);
 	move->ended = true;
+	move_empty_inbox(move);
 	pthread_mutex_unlock(&move->lock);
 	return NULL;
 }
@@ -177,13 +191,7 @@ static int move_init(struct move *move)
 
 static void move_free(struct move *move)
 {
-	struct move_note *note;
-
-	while ((note = STAILQ_FIRST(&move->inbox)) != NULL) {
-		STAILQ_REMOVE_HEAD(&move->inbox, next);
-		channel_close(note->peer);
-		free(note);
-	}
+	move_empty_inbox(move);
 	free(move->qmp_path);
 	json_decref(move->report);
 	json_decref(move->pending_facts);
@@ -206,6 +214,9 @@ int move_start(const struct move_options *options, struct move **out)
 	pthread_mutex_init(&move->lock, NULL);
 	pthread_cond_init(&move->carry_idle, NULL);
 	STAILQ_INIT(&move->inbox);
+	move->peer = options->peer;
+	move->heard_ns = vmagent_now_ns();
+	move->handover.peer_up = options->peer != NULL;
 	err = move->wake_fd < 0 ? -EMFILE : move_init(move);
 	if (err == 0)
 		err = -pthread_create(&move->thread, NULL, move_main, move);

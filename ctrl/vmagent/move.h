@@ -27,6 +27,7 @@ struct move_options {
 	struct handover_policy policy;
 	int zstd_level;
 	bool leave; /* S: do not end QEMU here when the VM has moved away */
+	struct channel *peer; /* D: where the first word came from; taken over on success */
 };
 
 int move_start(const struct move_options *options, struct move **out);

@@ -47,6 +47,7 @@ struct move {
 	struct channel *peer;
 	uint64_t peer_lost_ns; /* 0: connected */
 	bool peer_lost_told;
+	uint64_t heard_ns, said_ns; /* the last word each way */
 	bool dialling;
 	char dial_error[HANDOVER_REASON_MAX]; /* under the lock: why the last one failed */
 	pthread_t dialler;

@@ -18,6 +18,7 @@ void move_post(struct move *move, const struct handover_input *input, struct cha
 {
 	struct move_note *note = calloc(1, sizeof(*note));
 	uint64_t one = 1;
+	bool ended;
 
 	if (note == NULL) {
 		channel_close(peer);
@@ -27,8 +28,15 @@ void move_post(struct move *move, const struct handover_input *input, struct cha
 		note->input = *input;
 	note->peer = peer;
 	pthread_mutex_lock(&move->lock);
-	STAILQ_INSERT_TAIL(&move->inbox, note, next);
+	ended = move->ended;
+	if (!ended)
+		STAILQ_INSERT_TAIL(&move->inbox, note, next);
 	pthread_mutex_unlock(&move->lock);
+	if (ended) {
+		channel_close(peer);
+		free(note);
+		return;
+	}
 	if (write(move->wake_fd, &one, sizeof(one)) < 0)
 		return; /* full: it is readable already */
 }
@@ -146,6 +154,7 @@ static int from_peer(struct move *move, struct handover_input *input)
 		move_peer_dropped(move);
 		return 0;
 	}
+	move->heard_ns = vmagent_now_ns();
 	*input = (struct handover_input){.kind = INPUT_PEER, .mark = word.mark};
 	snprintf(input->reason, sizeof(input->reason), "%s", word.reason);
 	if (move->handover.side == HANDOVER_DEST && word.mark != MARK_UNKNOWN) {
@@ -192,6 +201,24 @@ static bool migrating(const struct move *move)
 	return move->handover.started && !qmp_status_final(move->handover.status);
 }
 
+/*
+ * Words are repeated as a sign of life, for a cut cable closes no connection. D is silent while it
+ * waits for its QEMU to start; both are for as long as a question to QEMU may take.
+ */
+static void keep_alive(struct move *move, uint64_t now)
+{
+	uint64_t limit_ns = (move->options.agent->peer_ms + MOVE_QMP_MS) * 1000000ull;
+	bool starting =
+		move->handover.side == HANDOVER_SOURCE && move->handover.peer <= MARK_INCOMING;
+
+	if (move->peer == NULL)
+		return;
+	if (!starting && now > move->heard_ns && now - move->heard_ns > limit_ns)
+		move_peer_dropped(move);
+	else if (now - move->said_ns >= limit_ns / 5)
+		move_peer_say(move);
+}
+
 static void keep_house(struct move *move, uint64_t now)
 {
 	if (move->qmp != NULL && migrating(move) && now - move->queried_ns >= QUERY_NS) {
@@ -205,6 +232,7 @@ static void keep_house(struct move *move, uint64_t now)
 			    json_incref(move->pending_facts)) == 0)
 			move->pending_phase[0] = '\0';
 	}
+	keep_alive(move, now);
 	if (now - move->published_ns >= PUBLISH_NS)
 		move_publish(move);
 }

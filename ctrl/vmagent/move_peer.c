@@ -79,6 +79,7 @@ void move_peer_attached(struct move *move, struct channel *peer)
 	move->peer = peer;
 	move->peer_lost_ns = 0;
 	move->peer_lost_told = false;
+	move->heard_ns = vmagent_now_ns();
 	move_peer_say(move);
 }
 
@@ -101,6 +102,7 @@ void move_peer_say(struct move *move)
 
 	if (move->peer == NULL || handover->mark == MARK_SILENT)
 		return;
+	move->said_ns = vmagent_now_ns();
 	snprintf(word.id, sizeof(word.id), "%s", handover->id);
 	snprintf(word.reason, sizeof(word.reason), "%s", handover->reason);
 	snprintf(word.vm, sizeof(word.vm), "%s", handover->vm);
