@@ -199,7 +199,7 @@ static int engine_begin(struct ferryd *f)
 	char error[ENGINE_ERROR_MAX];
 	int rc;
 
-	rc = eal_start(&d->config->dpdk, host_name(d->config), error, sizeof(error));
+	rc = eal_start(d->config, host_name(d->config), error, sizeof(error));
 	if (rc == 0)
 		rc = setup_create(d->config, &options, &d->setup, error, sizeof(error));
 	if (rc != 0) {

@@ -297,13 +297,15 @@ static enum drop_reason parse_l4(struct pkt *p, uint32_t vni, uint32_t len, uint
 	return DROP_NONE;
 }
 
-static enum drop_reason not_ip(struct pkt *p, const struct rte_mbuf *m)
+/* No session's key, but it says in which VPC the frame is. */
+static enum drop_reason not_ip(struct pkt *p, const struct rte_mbuf *m, uint32_t vni)
 {
 	if (m->data_len < ETH_LEN + 28) /* RFC 826 for Ethernet and IPv4; RARP is alike */
 		return DROP_SHORT;
 	p->flags |= PKT_NOT_IP;
 	p->key.word[0] = 0;
 	p->key.word[1] = 0;
+	p->key.vni_proto = vni << 8;
 	p->hash = 0;
 	return DROP_NONE;
 }
@@ -339,7 +341,7 @@ static enum drop_reason parse_frame(struct pkt *p, uint32_t vni)
 		break;
 	case RTE_BE16(RTE_ETHER_TYPE_ARP):
 	case RTE_BE16(RTE_ETHER_TYPE_RARP):
-		return not_ip(p, m);
+		return not_ip(p, m, vni);
 	default:
 		return DROP_BAD_ETHER;
 	}

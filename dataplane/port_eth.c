@@ -67,7 +67,8 @@ static void eth_make_conf(const struct port_eth *p, const struct port_params *pa
 	uint16_t room = rte_pktmbuf_data_room_size(params->pool) - RTE_PKTMBUF_HEADROOM;
 
 	memset(conf, 0, sizeof(*conf));
-	if (params->mtu)
+	/* On an interface of the host the kernel's MTU is the one that counts. */
+	if (params->mtu && !p->device.host_interface)
 		conf->rxmode.mtu = eth_clamp(params->mtu, info->min_mtu, info->max_mtu);
 	if (p->rx_queues > 1)
 		eth_configure_rss(info, conf);

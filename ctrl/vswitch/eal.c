@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +55,26 @@ static void argument_core(struct arguments *a)
 	argument_pair(a, "--lcores", "%s", core);
 }
 
-int eal_start(const struct config_dpdk *dpdk, const char *name, char *error, size_t error_len)
+/* "0000:01:00.0,..." or "01:00.0" */
+static bool device_is_pci(const char *device)
 {
+	unsigned int a, b, c, d;
+
+	return device && (sscanf(device, "%4x:%2x:%2x.%1x", &a, &b, &c, &d) == 4 ||
+				 sscanf(device, "%2x:%2x.%1x", &a, &b, &c) == 3);
+}
+
+static bool config_uses_pci(const struct config *config)
+{
+	for (uint32_t i = 0; i < config->n_vports; i++)
+		if (device_is_pci(config->vports[i].port.device))
+			return true;
+	return device_is_pci(config->uplink.device);
+}
+
+int eal_start(const struct config *config, const char *name, char *error, size_t error_len)
+{
+	const struct config_dpdk *dpdk = &config->dpdk;
 	struct arguments a = {0};
 	char memory[16];
 	cpu_set_t cpus;
@@ -66,7 +85,7 @@ int eal_start(const struct config_dpdk *dpdk, const char *name, char *error, siz
 	/* Without huge pages nothing of memory is in files anyhow, and EAL refuses the pair. */
 	if (dpdk->in_memory)
 		argument(&a, dpdk->no_huge ? "--no-shconf" : "--in-memory");
-	if (dpdk->no_pci)
+	if (dpdk->no_pci || !config_uses_pci(config))
 		argument(&a, "--no-pci");
 	argument(&a, "--no-telemetry");
 	snprintf(memory, sizeof(memory), "%u", dpdk->memory_mb);

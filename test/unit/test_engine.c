@@ -231,6 +231,27 @@ static void fragments_follow_their_first_in_any_order(void **state)
 	assert_balanced(w);
 }
 
+static void large_pings_pass_in_fragments(void **state)
+{
+	struct world *w = *state;
+	struct fake_packet ping = ping_w;
+	static uint8_t whole[65536], piece[FAKE_FRAME_MAX];
+	size_t len;
+
+	ping.payload_len = 8000;
+	ping.ip_id = 77;
+	len = fake_packet_build(&ping, whole, FAKE_FRAME_MAX);
+	for (uint16_t at = 0; at < 8008; at += 1480) {
+		size_t n = fake_packet_fragment(whole, len, at, 1480, 1, piece, sizeof(piece));
+
+		port_ring_inject(w->v->port, fake_frame_mbuf(piece, n, engine_pool(w->s.engine)));
+	}
+	/* All in one burst. */
+	fake_host_run(&w->s);
+	assert_int_equal(fake_host_drain(w->s.uplink), 6);
+	assert_balanced(w);
+}
+
 static void idle_sessions_end_and_their_memory_comes_back(void **state)
 {
 	struct world *w = *state;
@@ -296,6 +317,7 @@ int main(void)
 		T(a_vm_cannot_speak_for_another),
 		T(a_stranger_in_the_underlay_is_not_heard),
 		T(fragments_follow_their_first_in_any_order),
+		T(large_pings_pass_in_fragments),
 		T(idle_sessions_end_and_their_memory_comes_back),
 		T(ipv6_goes_the_same_way),
 	};
