@@ -2,8 +2,8 @@
 #ifndef FERRY_SESSION_GENERIC_H
 #define FERRY_SESSION_GENERIC_H
 /*
- * Protocols whose whole state is "the other side has answered": UDP (RFC 4787), ICMP echo (RFC 5508), and any
- * other. Entry points as in session_track.h; the first state names the protocol.
+ * Protocols whose whole state is "the other side has answered": UDP (RFC 4787), ICMP echo (RFC
+ * 5508), and any other. Entry points as in session_track.h; the first state names the protocol.
  */
 #include "dataplane/session_track.h"
 

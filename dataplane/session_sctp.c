@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Tags: an INIT or INIT-ACK names the tag that its sender wants to see in what it receives. It is kept as
- * pending (seq_limit of the half that must send it) and comes into force (seq_end) with the COOKIE-ECHO,
- * which only one who has read the INIT-ACK can send. Until then an association that exists goes on under
- * its old tags, so an INIT from a stranger, or one that is lost, does it no harm (RFC 9260 5.2.2).
+ * Tags: an INIT or INIT-ACK names the tag that its sender wants to see in what it receives. It is
+ * kept as pending (seq_limit of the half that must send it) and comes into force (seq_end) with the
+ * COOKIE-ECHO, which only one who has read the INIT-ACK can send. Until then an association that
+ * exists goes on under its old tags, so an INIT from a stranger, or one that is lost, does it no
+ * harm (RFC 9260 5.2.2).
  */
 #include "dataplane/session_sctp.h"
 
@@ -50,8 +51,9 @@ static const uint8_t sctp_class_of_chunk[16] = {
 #define CL SESSION_SCTP_CLOSED
 
 /*
- * The next state, for packets whose tag is right. DATA on a set-up under way is a sign that the association
- * before it lives on. Simultaneous INITs (5.2.1) need no row of their own: the tags pair up.
+ * The next state, for packets whose tag is right. DATA on a set-up under way is a sign that the
+ * association before it lives on. Simultaneous INITs (5.2.1) need no row of their own: the tags
+ * pair up.
  */
 static const uint8_t sctp_edges[SCTP_CLASS_COUNT][SESSION_SCTP_CLOSED - SESSION_SCTP_INIT + 1] = {
 	/* in state                 IN  IA  CK  ES  SD  CL */
@@ -152,7 +154,8 @@ static bool end_tag_good(const struct session *s, const struct pkt *p, const str
 	return tag_is(&own->seq_end, g->tag) || (g->reflected && tag_is(&other->seq_end, g->tag));
 }
 
-/* A side not heard before: its tag is taken as it is, but not to end the association or begin another. */
+/* A side not heard before: its tag is taken as it is, but not to end the association or begin
+ * another. */
 static bool unheard(const struct session_half *own, const struct sctp_packet *g)
 {
 	return (SESSION_GET(own->flags) & SESSION_HALF_LIBERAL) && g->tag != 0 &&

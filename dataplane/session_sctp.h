@@ -2,8 +2,8 @@
 #ifndef FERRY_SESSION_SCTP_H
 #define FERRY_SESSION_SCTP_H
 /*
- * SCTP (RFC 9260): an association is told by its verification tags; who does not know them changes nothing.
- * Entry points as in session_track.h.
+ * SCTP (RFC 9260): an association is told by its verification tags; who does not know them changes
+ * nothing. Entry points as in session_track.h.
  */
 #include "dataplane/session_track.h"
 

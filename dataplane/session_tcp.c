@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The TCP tracker: reads a segment, has it judged, and takes the step. Numbers are stored before the state word
- * changes, so that who sees the new state sees the numbers that go with it; a lost race means to judge again
- * by the newer state. Any worker, see session.h.
+ * The TCP tracker: reads a segment, has it judged, and takes the step. Numbers are stored before
+ * the state word changes, so that who sees the new state sees the numbers that go with it; a lost
+ * race means to judge again by the newer state. Any worker, see session.h.
  */
 #include "dataplane/session_tcp.h"
 
@@ -93,7 +93,8 @@ static void take_syn(struct session *s, const struct tcp_segment *g, const struc
 	SESSION_SET(other->scale, 0);
 }
 
-/* A number not known for sure: ahead or far behind, the new one is right; else it is a retransmission. */
+/* A number not known for sure: ahead or far behind, the new one is right; else it is a
+ * retransmission. */
 static void adopt(uint32_t *number, uint32_t seen, uint32_t span)
 {
 	if (SESSION_GET(*number) - seen > span)

@@ -3,7 +3,8 @@
 #define FERRY_SESSION_TCP_H
 /*
  * Inside of the TCP tracker: a segment read, a session looked at, a judgement that changes nothing
- * (session_tcp_judge.c), and its execution (session_tcp.c). For these two files and session_track.c.
+ * (session_tcp_judge.c), and its execution (session_tcp.c). For these two files and
+ * session_track.c.
  */
 #include "dataplane/session_track_fast.h"
 #include "dataplane/session_tcp_table.h"
@@ -57,8 +58,9 @@ int tcp_segment_scale(const struct pkt *p);
 void tcp_judge(const struct tcp_view *v, const struct tcp_segment *g, struct tcp_step *step);
 
 /*
- * The oldest sequence number of `side` that `peer` has not acknowledged, from the low half kept in peer:
- * exact while less than 64 KiB are on their way, in a handshake the first number behind the SYN.
+ * The oldest sequence number of `side` that `peer` has not acknowledged, from the low half kept in
+ * peer: exact while less than 64 KiB are on their way, in a handshake the first number behind the
+ * SYN.
  */
 static inline uint32_t tcp_unacked(const struct session_half *side, const struct session_half *peer)
 {
@@ -76,8 +78,8 @@ static inline bool tcp_within(uint32_t n, uint32_t from, uint32_t to)
 #define TCP_SYN_DATA_MAX 9000 /* more than a frame carries */
 
 /*
- * Is a SYN at seq the one that side has sent before (handshake states)? Once data on it are acknowledged, its
- * number is known but for their length.
+ * Is a SYN at seq the one that side has sent before (handshake states)? Once data on it are
+ * acknowledged, its number is known but for their length.
  */
 static inline bool tcp_repeats_syn(
 	const struct session_half *side, const struct session_half *peer, uint32_t seq)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Judge a segment: by its class, is it good, what does it make of the state word, and which of its numbers count?
- * Nothing is written here, so the caller may try again when another worker was faster.
+ * Judge a segment: by its class, is it good, what does it make of the state word, and which of its
+ * numbers count? Nothing is written here, so the caller may try again when another worker was
+ * faster.
  *
- * Windows after van Rooij: data must not reach beyond what the receiver allowed, nor lie further behind the
- * sender's newest number than the receiver ever had room for; an ack must be for data that was seen, and not
- * be older than the sender's own room. Segments a little further behind pass without effect: their
- * receiver answers with an ACK that the sender needs (RFC 9293 3.10.7.4, first).
+ * Windows after van Rooij: data must not reach beyond what the receiver allowed, nor lie further
+ * behind the sender's newest number than the receiver ever had room for; an ack must be for data
+ * that was seen, and not be older than the sender's own room. Segments a little further behind pass
+ * without effect: their receiver answers with an ACK that the sender needs (RFC 9293 3.10.7.4,
+ * first).
  */
 #include "dataplane/session_tcp.h"
 
@@ -51,7 +53,8 @@ static bool is_handshake(const struct tcp_view *v)
 	return v->state <= SESSION_TCP_SYN_SENT2;
 }
 
-/* Does it answer a SYN that the other side sent into the living session? Then that session is a leftover. */
+/* Does it answer a SYN that the other side sent into the living session? Then that session is a
+ * leftover. */
 static bool answers_stray(const struct tcp_view *v, const struct tcp_segment *g)
 {
 	return (SESSION_GET(v->other->flags) & SESSION_HALF_STRAY_SYN) && g->ack == v->syn_seq + 1;
@@ -89,8 +92,8 @@ static void step_edge(const struct tcp_view *v, uint8_t edge, struct tcp_step *s
 }
 
 /*
- * The handshake is complete, yet the other side has sent its FIN before (fast open: answer, data and FIN at
- * once): go on where that FIN leads.
+ * The handshake is complete, yet the other side has sent its FIN before (fast open: answer, data
+ * and FIN at once): go on where that FIN leads.
  */
 static void step_early_fin(const struct tcp_view *v, struct tcp_step *step)
 {
@@ -118,7 +121,8 @@ static void judge_syn(const struct tcp_view *v, const struct tcp_segment *g, str
 	}
 }
 
-/* SYN-ACK on a session that is past its handshake: a late copy, or the proof that one end began anew. */
+/* SYN-ACK on a session that is past its handshake: a late copy, or the proof that one end began
+ * anew. */
 static void judge_late_syn_ack(
 	const struct tcp_view *v, const struct tcp_segment *g, struct tcp_step *step)
 {
@@ -126,7 +130,8 @@ static void judge_late_syn_ack(
 	if (v->blind || fit_window(v, g) != TCP_FIT_OUT)
 		return;
 	if (answers_stray(v, g)) {
-		/* The SYN was let by, not admitted. Its retransmission will be: see track_reopens(). */
+		/* The SYN was let by, not admitted. Its retransmission will be: see
+		 * track_reopens(). */
 		step_state(step, SESSION_TCP_CLOSE);
 		step_drop(step, DROP_TCP_FLAGS);
 		return;
@@ -168,8 +173,8 @@ static void judge_syn_ack(
 }
 
 /*
- * ACK or FIN in a handshake: must acknowledge the SYN and stand behind the sender's own. One before that is
- * a keepalive whose forerunner was lost: for the receiver to answer.
+ * ACK or FIN in a handshake: must acknowledge the SYN and stand behind the sender's own. One before
+ * that is a keepalive whose forerunner was lost: for the receiver to answer.
  */
 static enum tcp_fit fit_handshake(const struct tcp_view *v, const struct tcp_segment *g)
 {
@@ -259,8 +264,8 @@ static bool rst_exact(const struct tcp_view *v, const struct tcp_segment *g)
 }
 
 /*
- * In the window, not exact: its receiver decides, see SESSION_RST_WATCH. Seq 0 with an ack for the SYN is the
- * answer of a host without this connection to a SYN that came again.
+ * In the window, not exact: its receiver decides, see SESSION_RST_WATCH. Seq 0 with an ack for the
+ * SYN is the answer of a host without this connection to a SYN that came again.
  */
 static bool rst_near(const struct tcp_view *v, const struct tcp_segment *g)
 {

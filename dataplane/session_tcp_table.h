@@ -2,12 +2,12 @@
 #ifndef FERRY_SESSION_TCP_TABLE_H
 #define FERRY_SESSION_TCP_TABLE_H
 /*
- * TCP as seen from the middle: what a segment of a class, sent by the side that leads the state or by the other,
- * makes of the state. Only segments whose numbers are good get this far (session_tcp.c); what "good" asks
- * of each class is said there. The only reader is session_tcp.c.
+ * TCP as seen from the middle: what a segment of a class, sent by the side that leads the state or
+ * by the other, makes of the state. Only segments whose numbers are good get this far
+ * (session_tcp.c); what "good" asks of each class is said there. The only reader is session_tcp.c.
  *
- * Lead: who opened (SYN_SENT, SYN_SENT2, ESTABLISHED), whose ACK completes the handshake (SYN_RECV), who sent
- * the first FIN (the rest).
+ * Lead: who opened (SYN_SENT, SYN_SENT2, ESTABLISHED), whose ACK completes the handshake
+ * (SYN_RECV), who sent the first FIN (the rest).
  */
 #include <rte_tcp.h>
 
@@ -70,9 +70,10 @@ static const uint8_t tcp_class_of_flags[16] = {
 
 /*
  * Lower case: with a condition or a new lead.
- * SYN on anything but a beginning passes: a retransmission, or RFC 5961 4 (challenge ACK), or an end that has
- * lost its state; the numbers stay. SYN-ACK again never moves a state on. ACK of a stranger in SYN_SENT is
- * the challenge of a half-open peer, or the first answer of a 5-way handshake.
+ * SYN on anything but a beginning passes: a retransmission, or RFC 5961 4 (challenge ACK), or an
+ * end that has lost its state; the numbers stay. SYN-ACK again never moves a state on. ACK of a
+ * stranger in SYN_SENT is the challenge of a half-open peer, or the first answer of a 5-way
+ * handshake.
  */
 static const uint8_t tcp_edges[2][TCP_CLASS_COUNT][SESSION_TCP_CLOSE + 1] = {
 	{

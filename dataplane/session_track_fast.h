@@ -2,9 +2,9 @@
 #ifndef FERRY_SESSION_TRACK_FAST_H
 #define FERRY_SESSION_TRACK_FAST_H
 /*
- * The track stage for packets that change no state: established TCP inside its windows and the live state of
- * protocols without one. No compare-and-swap, no call, no branch on the protocol: the state word says it
- * all. What does not fit falls through to track_packet(), which judges anew.
+ * The track stage for packets that change no state: established TCP inside its windows and the live
+ * state of protocols without one. No compare-and-swap, no call, no branch on the protocol: the
+ * state word says it all. What does not fit falls through to track_packet(), which judges anew.
  */
 #include <rte_branch_prediction.h>
 #include <rte_ip.h>
@@ -46,7 +46,8 @@ static __rte_always_inline void tcp_half_update(
 	SESSION_SET(own->ack_low, (uint16_t)ack);
 }
 
-/* Established, whole, plain ACK, inside the windows: taken in. False: not for this path, nothing changed. */
+/* Established, whole, plain ACK, inside the windows: taken in. False: not for this path, nothing
+ * changed. */
 static __rte_always_inline bool session_tcp_fast(struct session *s, const struct pkt *p)
 {
 	const struct session_half *other = &s->half[p->dir ^ 1];

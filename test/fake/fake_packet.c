@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The builder writes from the inside out of a frame in one pass: Ethernet, IP with a length to be filled in,
- * L4, payload; then lengths and checksums are patched. Checksums are computed by a plain loop of its own,
- * so that they can serve to check the product's.
+ * The builder writes from the inside out of a frame in one pass: Ethernet, IP with a length to be
+ * filled in, L4, payload; then lengths and checksums are patched. Checksums are computed by a plain
+ * loop of its own, so that they can serve to check the product's.
  */
 #include "test/fake/fake_packet.h"
 
@@ -330,36 +330,37 @@ size_t fake_packet_build(const struct fake_packet *f, uint8_t *frame, size_t siz
 	return (size_t)(w.at - frame);
 }
 
-size_t fake_packet_fragment(const uint8_t *whole, size_t whole_len, uint16_t offset, uint16_t len,
-	uint32_t id, uint8_t *frame, size_t size)
+size_t fake_fragment_build(const struct fake_fragment *f, uint8_t *frame, size_t size)
 {
-	const uint8_t *ip = whole + RTE_ETHER_HDR_LEN;
+	const uint8_t *ip = f->whole + RTE_ETHER_HDR_LEN;
 	bool six = ip[0] >> 4 == 6;
 	size_t header_len = six ? 40 : (ip[0] & 0xfu) * 4;
 	size_t payload_len = six ? load16(ip + 4) : load16(ip + 2) - header_len;
 	struct writer w = {frame, frame + size};
+	uint16_t len;
 	uint8_t *out;
 	uint32_t more;
 
-	assert(offset % 8 == 0 && whole_len >= RTE_ETHER_HDR_LEN + header_len + payload_len);
-	if (offset >= payload_len)
+	assert(f->offset % 8 == 0);
+	assert(f->whole_len >= RTE_ETHER_HDR_LEN + header_len + payload_len);
+	if (f->offset >= payload_len)
 		return 0;
-	len = (uint16_t)RTE_MIN(len, payload_len - offset);
-	more = offset + len < payload_len;
-	out = put(&w, whole, RTE_ETHER_HDR_LEN + header_len) + RTE_ETHER_HDR_LEN;
+	len = (uint16_t)RTE_MIN(f->len, payload_len - f->offset);
+	more = f->offset + len < payload_len;
+	out = put(&w, f->whole, RTE_ETHER_HDR_LEN + header_len) + RTE_ETHER_HDR_LEN;
 	if (six) {
 		store16(out + 4, len + 8u);
 		out[6] = IPPROTO_FRAGMENT;
 		put16(&w, (uint32_t)ip[6] << 8);
-		put16(&w, offset | more);
-		put32(&w, id);
+		put16(&w, f->offset | more);
+		put32(&w, f->id);
 	} else {
 		store16(out + 2, (uint32_t)(header_len + len));
-		store16(out + 6, more << 13 | offset / 8u);
+		store16(out + 6, more << 13 | f->offset / 8u);
 		store16(out + 10, 0);
 		store16(out + 10, ~sum_bytes(0, out, header_len));
 	}
-	put(&w, ip + header_len + offset, len);
+	put(&w, ip + header_len + f->offset, len);
 	return (size_t)(w.at - frame);
 }
 

@@ -84,11 +84,25 @@ size_t fake_packet_build(const struct fake_packet *f, uint8_t *frame, size_t siz
 /*
  * Fragment of a whole frame without VLAN tags: bytes [offset, offset + len) of its IP payload,
  * `offset` a multiple of 8; MF is set unless it reaches the payload's end. IPv6: a fragment header
- * is put after the fixed header; `id` is its identification (IPv4: the frame's own). Returns the
- * length, 0 past the end.
+ * is put after the fixed header; `id` is its identification (IPv4: the frame's own).
  */
-size_t fake_packet_fragment(const uint8_t *whole, size_t whole_len, uint16_t offset, uint16_t len,
-	uint32_t id, uint8_t *frame, size_t size);
+struct fake_fragment {
+	const uint8_t *whole;
+	size_t whole_len;
+	uint16_t offset, len;
+	uint32_t id;
+};
+
+/* Returns the frame's length, 0 past the end of the payload. */
+size_t fake_fragment_build(const struct fake_fragment *f, uint8_t *out, size_t size);
+
+#define fake_packet_fragment(w, w_len, from, length, number, out, size) \
+	fake_fragment_build(&(struct fake_fragment){.whole = w, \
+				    .whole_len = w_len, \
+				    .offset = from, \
+				    .len = length, \
+				    .id = number}, \
+		out, size)
 
 /* Outer header of a VXLAN frame; zero means: port 4789, flags 0x08, source port 49152, UDP checksum
  * (0 on IPv4, true on IPv6 or when asked for). */

@@ -47,7 +47,8 @@ static uint32_t room_edge(const struct fake_tcp *t)
 	return t->rcv_next + t->buffer - RTE_MIN(t->buffer, t->unread);
 }
 
-/* Announce as much as fits; what was announced is never taken back (3.8.6), so scaling rounds up. */
+/* Announce as much as fits; what was announced is never taken back (3.8.6), so scaling rounds up.
+ */
 static uint16_t announce(struct fake_tcp *t, bool syn)
 {
 	uint32_t shift = syn ? 0 : t->own_shift, field;
@@ -380,8 +381,9 @@ static bool take_ack(struct fake_tcp *t, const struct fake_segment *g, uint32_t 
 		retransmit(t);
 	}
 	/*
-	 * The rules of Linux: a newer ack always brings its window, and the same numbers again only a larger
-	 * one. By the letter of the RFC, packets that were swapped would bring back an old window.
+	 * The rules of Linux: a newer ack always brings its window, and the same numbers again only
+	 * a larger one. By the letter of the RFC, packets that were swapped would bring back an old
+	 * window.
 	 */
 	if (newer || (g->ack == t->una && (after(g->seq, t->wl1) ||
 						  (g->seq == t->wl1 && window > t->peer_window)))) {

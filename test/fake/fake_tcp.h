@@ -2,10 +2,11 @@
 #ifndef FERRY_FAKE_TCP_H
 #define FERRY_FAKE_TCP_H
 /*
- * One end of a TCP connection, written from RFC 9293 for tests and independent of the tracker: handshake (also
- * crossed, and with data on the SYN), sliding window with scale, retransmission by timer and by duplicate
- * acks, reassembly, probes of a closed window, keepalives, half-close, challenge ACKs, RST. No payload:
- * bytes are counted only. What it sends goes to `emit`; time is the caller's.
+ * One end of a TCP connection, written from RFC 9293 for tests and independent of the tracker:
+ * handshake (also crossed, and with data on the SYN), sliding window with scale, retransmission by
+ * timer and by duplicate acks, reassembly, probes of a closed window, keepalives, half-close,
+ * challenge ACKs, RST. No payload: bytes are counted only. What it sends goes to `emit`; time is
+ * the caller's.
  */
 #include <stdbool.h>
 #include <stdint.h>

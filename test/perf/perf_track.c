@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Cycles per packet of the track stage alone: packets are parsed and in L1, sessions are fetched ahead by burst as the
- * worker does. One thread, no EAL. Best of several runs, so that a busy machine shows less.
+ * Cycles per packet of the track stage alone: packets are parsed and in L1, sessions are fetched
+ *ahead by burst as the worker does. One thread, no EAL. Best of several runs, so that a busy
+ *machine shows less.
  *
  *	perf_track [sessions...]	default: 1 1024 16384 262144
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Real captures through the trackers, where they are there. Each tuple has a session of its own; the first
- * sender of a tuple is the remote side.
+ * Real captures through the trackers, where they are there. Each tuple has a session of its own;
+ * the first sender of a tuple is the remote side.
  */
 #include "test/fake/fake_capture.h"
 #include "test/unit/track_fixture.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every edge of the TCP state table: each state is reached by packets (by whom it is led in both ways), then each
- * combination of FIN, SYN, RST and ACK comes from each side with numbers as its sender would choose
- * them, and the next state is what is written here.
+ * Every edge of the TCP state table: each state is reached by packets (by whom it is led in both
+ * ways), then each combination of FIN, SYN, RST and ACK comes from each side with numbers as its
+ * sender would choose them, and the next state is what is written here.
  */
 #include "test/unit/track_fixture.h"
 
@@ -24,7 +24,8 @@ static enum pkt_dir dir_of(int who)
 	return who == C ? FROM_C : FROM_V;
 }
 
-/* Send flags from a side with the numbers it would use: its SYN or FIN again if it has sent it before. */
+/* Send flags from a side with the numbers it would use: its SYN or FIN again if it has sent it
+ * before. */
 static enum drop_reason play_send(struct play *play, int who, const char *flags)
 {
 	struct side *own = &play->side[who], *other = &play->side[!who];
@@ -73,7 +74,8 @@ static void play_script(struct play *play, const char *script, bool mirror)
 }
 
 /*
- * Next state by segment: S, SA, A, FA, R, RA. C is the side that leads the state in the script, V the other.
+ * Next state by segment: S, SA, A, FA, R, RA. C is the side that leads the state in the script, V
+ * the other.
  * "!flags", "!window", "!rst": dropped, nothing changes. "new": a new connection.
  */
 struct row {

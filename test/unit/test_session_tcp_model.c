@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two TCP ends that know nothing of the tracker talk through it over a network that loses, repeats and swaps
- * packets on both sides of it. Strict all the way, the tracker must let pass whatever they send, and nothing
- * that is forged outside their windows. Virtual clock, seeded: a failure names its seed.
+ * Two TCP ends that know nothing of the tracker talk through it over a network that loses, repeats
+ * and swaps packets on both sides of it. Strict all the way, the tracker must let pass whatever
+ * they send, and nothing that is forged outside their windows. Virtual clock, seeded: a failure
+ * names its seed.
  */
 #include <stdlib.h>
 
@@ -113,8 +114,9 @@ static void note(struct world *w, int from, const struct fake_segment *g)
 }
 
 /*
- * RSTs without effect at their receiver need not pass: in answer to a late copy of a SYN (seq 0), at a number
- * that the receiver has left behind, or without ACK where it waits for an answer to its SYN.
+ * RSTs without effect at their receiver need not pass: in answer to a late copy of a SYN (seq 0),
+ * at a number that the receiver has left behind, or without ACK where it waits for an answer to its
+ * SYN.
  */
 static bool must_pass(const struct world *w, const struct flight *flight)
 {

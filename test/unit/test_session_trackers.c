@@ -50,7 +50,8 @@ static void only_an_echo_request_opens_a_ping(void **unused)
 		f.ipv6 = ipv6;
 		assert_int_equal(
 			SEND(&f, FROM_V, "", .icmp_type = reply, .icmp_id = 7), DROP_NO_SESSION);
-		assert_int_equal(SEND(&f, FROM_V, "", .icmp_type = ipv6 ? 133 : 13), DROP_NO_SESSION);
+		assert_int_equal(
+			SEND(&f, FROM_V, "", .icmp_type = ipv6 ? 133 : 13), DROP_NO_SESSION);
 		PASS(&f, FROM_C, "", .icmp_type = request, .icmp_id = 7);
 		ASSERT_STATE(&f, "icmp-new");
 		PASS(&f, FROM_V, "", .icmp_type = reply, .icmp_id = 7);

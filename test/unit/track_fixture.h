@@ -2,9 +2,9 @@
 #ifndef FERRY_TRACK_FIXTURE_H
 #define FERRY_TRACK_FIXTURE_H
 /*
- * One tuple under the trackers, without table and engine: what a worker does with each packet (find, reopen,
- * admit, track), on a clock of the test's own. C (198.51.100.10, port 40000) is the remote side, V
- * (10.0.0.5, port 80) the vport, so C -> V is ingress.
+ * One tuple under the trackers, without table and engine: what a worker does with each packet
+ * (find, reopen, admit, track), on a clock of the test's own. C (198.51.100.10, port 40000) is the
+ * remote side, V (10.0.0.5, port 80) the vport, so C -> V is ingress.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -120,6 +120,14 @@ static inline void fixture_establish(struct track_fixture *f)
 	PASS(f, FROM_V, "SA", .seq = 900, .ack = 101);
 	PASS(f, FROM_C, "A", .seq = 101, .ack = 901);
 	ASSERT_STATE(f, "tcp-established");
+}
+
+/* V sends full segments, without an ack in between. */
+static inline void fixture_transfer(
+	struct track_fixture *f, uint32_t *seq, uint32_t ack, int segments)
+{
+	for (int i = 0; i < segments; i++, *seq += 1448)
+		PASS(f, FROM_V, "A", .seq = *seq, .ack = ack, .payload_len = 1448, .window = 509);
 }
 
 static inline uint32_t fixture_idle_ms(const struct track_fixture *f)
