@@ -50,6 +50,7 @@ struct host {
 	unsigned int calls;
 	enum handover_mark record;
 	bool disk_broken;
+	bool held; /* QEMU, by a low max-bandwidth */
 	/* QEMU */
 	bool qemu, vcpus, incoming;
 	enum qmp_status status;
@@ -337,12 +338,25 @@ static int qemu_command(struct host *host, const char *command, json_t **reply, 
 	return 0;
 }
 
+static void qemu_bandwidth(struct host *host, json_t *args)
+{
+	bool hold = json_integer_value(json_object_get(args, "max-bandwidth")) != 0;
+
+	if (hold && !host->held)
+		host->hosts->result->holds++;
+	if (!hold && host->held)
+		host->hosts->result->releases++;
+	host->held = hold;
+}
+
 static int world_qmp(void *ctx, const char *command, json_t *args, json_t **reply, char *error)
 {
 	struct host *host = ctx;
 	json_t *answer = NULL;
 	int err;
 
+	if (strcmp(command, "migrate-set-parameters") == 0)
+		qemu_bandwidth(host, args);
 	json_decref(args);
 	before_call(host);
 	if (!host->qemu)
@@ -411,6 +425,14 @@ static void ferryd_says(struct host *host, uint64_t in_ns, enum switch_state sta
 	schedule(host, in_ns, EVENT_INPUT, &input);
 }
 
+static void ferryd_behind(struct host *host, uint64_t in_ns, bool behind)
+{
+	struct handover_input input = {
+		.kind = INPUT_SWITCH, .view = {.state = SWITCH_READY, .behind = behind}};
+
+	schedule(host, in_ns, EVENT_INPUT, &input);
+}
+
 static int world_switch_phase(void *ctx, const char *phase, json_t *facts)
 {
 	struct host *host = ctx;
@@ -425,6 +447,10 @@ static int world_switch_phase(void *ctx, const char *phase, json_t *facts)
 		host->hosts->phases_len = sizeof(result->phases) - 1;
 	if (strcmp(phase, "start") == 0)
 		ferryd_says(host, 30 * MS, SWITCH_READY);
+	if (strcmp(phase, "copy") == 0 && host->hosts->plan->behind) {
+		ferryd_behind(host, 20 * MS, true);
+		ferryd_behind(host, 320 * MS, false);
+	}
 	if (strcmp(phase, "loaded") == 0)
 		ferryd_says(host, 2 * MS,
 			host->hosts->plan->never_verified ? SWITCH_FAILED : SWITCH_VERIFIED);
@@ -445,6 +471,9 @@ static int world_carry(void *ctx, enum carry_order order)
 
 static void world_carry_rate(void *ctx, uint64_t bytes_per_s, bool hold)
 {
+	struct host *host = ctx;
+
+	host->hosts->result->held_in_pause |= hold && !host->vcpus;
 }
 
 static void world_carried(void *ctx, uint64_t *memory_bytes, uint64_t *wire_bytes)
@@ -646,6 +675,10 @@ static void event_happens(struct hosts *hosts, const struct event *event)
 			set_vcpus(host, false);
 		break;
 	case EVENT_QEMU_STOP:
+		if (host->held) {
+			schedule(host, 10 * MS, EVENT_QEMU_STOP, NULL);
+			break;
+		}
 		if (host->status == QMP_STATUS_ACTIVE && host->vcpus)
 			set_vcpus(host, false);
 		schedule(host, MS / 10, EVENT_QEMU_GATE, NULL);

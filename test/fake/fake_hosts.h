@@ -42,6 +42,7 @@ struct hosts_plan {
 	bool events_lost; /* no MIGRATION events: only queries tell */
 	bool stopped_by_user; /* somebody stops the VM while the memory is copied */
 	bool strange_status; /* QEMU says a word nobody knows before it goes on */
+	bool behind; /* sessions fall behind for 300 ms in the middle of the copy */
 	const char *end_status; /* QEMU S ends with this after pre-switchover, NULL: completed */
 };
 
@@ -52,6 +53,8 @@ struct hosts_result {
 	bool source_dead, dest_dead; /* the QEMU processes */
 	bool source_recorded; /* S has something on disk about the move */
 	unsigned int alarms;
+	unsigned int holds, releases; /* of QEMU, by its max-bandwidth */
+	bool held_in_pause; /* our own brake was on while the vCPUs stood */
 	unsigned int source_calls, dest_calls;
 	uint64_t took_ms;
 	char source_reason[HANDOVER_REASON_MAX];

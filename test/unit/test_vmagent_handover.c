@@ -117,6 +117,19 @@ static void a_stalled_final_pass_is_cut_after_pause_max(void **state)
 	assert_non_null(strstr(result.source_reason, "2000 ms after its VM was paused"));
 }
 
+static void qemu_is_held_while_sessions_are_behind_and_not_in_the_pause(void **state)
+{
+	struct hosts_result result = run(&(struct hosts_plan){.behind = true});
+	json_t *copy = json_array_get(json_object_get(result.source_report, "steps"), 3);
+
+	assert_int_equal(result.source, OUTCOME_MOVED);
+	assert_int_equal(result.holds, 1);
+	assert_int_equal(result.releases, 1);
+	assert_false(result.held_in_pause);
+	assert_true(json_real_value(json_object_get(copy, "took_ms")) > 320);
+	json_decref(result.source_report);
+}
+
 /* B13 on the VM's side */
 static void b13_a_destination_that_cannot_verify_gives_the_vm_back(void **state)
 {
@@ -249,6 +262,7 @@ int main(void)
 		cmocka_unit_test(a_vm_that_stood_still_stands_still_at_the_destination),
 		cmocka_unit_test(a_vm_stopped_by_somebody_during_the_copy_is_not_set_going),
 		cmocka_unit_test(a_stalled_final_pass_is_cut_after_pause_max),
+		cmocka_unit_test(qemu_is_held_while_sessions_are_behind_and_not_in_the_pause),
 		cmocka_unit_test(b13_a_destination_that_cannot_verify_gives_the_vm_back),
 		cmocka_unit_test(b13_a_destination_that_cannot_run_the_vm_gives_it_back),
 		cmocka_unit_test(a_receiving_qemu_without_stop_flag_is_ended_and_told),
