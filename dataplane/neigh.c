@@ -27,6 +27,7 @@ struct neigh_entry {
 	struct in6_addr addr;
 	struct rte_ether_addr mac; /* last known, also while not resolved */
 	bool resolved;
+	bool fixed; /* an operator said the MAC: never asked, never learnt */
 	uint8_t probes; /* unanswered since confirmed */
 	uint64_t asked_ns; /* 0: never */
 	uint64_t confirmed_ns;
@@ -156,7 +157,7 @@ static void learn(struct neigh_table *table, const struct neigh_message *message
 	struct tunnel *tunnel;
 	bool changed;
 
-	if (entry == NULL || rte_is_zero_ether_addr(&message->mac) ||
+	if (entry == NULL || entry->fixed || rte_is_zero_ether_addr(&message->mac) ||
 		rte_is_multicast_ether_addr(&message->mac))
 		return;
 	changed = !entry->resolved || !rte_is_same_ether_addr(&entry->mac, &message->mac);
@@ -216,6 +217,8 @@ uint16_t neigh_input(struct neigh_table *table, struct rte_mbuf *m, uint64_t now
 
 static bool is_due(const struct neigh_entry *entry, uint64_t now_ns)
 {
+	if (entry->fixed)
+		return false;
 	if (entry->asked_ns != 0 && now_ns - entry->asked_ns < NEIGH_RETRY_MS * NS_PER_MS)
 		return false;
 	return !entry->resolved || now_ns - entry->confirmed_ns >= NEIGH_REACHABLE_MS * NS_PER_MS;
@@ -263,6 +266,24 @@ uint16_t neigh_tick(
 	}
 	rte_spinlock_unlock(&table->lock);
 	return count;
+}
+
+int neigh_fix(
+	struct neigh_table *table, const struct in6_addr *addr, const struct rte_ether_addr *mac)
+{
+	struct neigh_entry *entry;
+	struct tunnel *tunnel;
+
+	rte_spinlock_lock(&table->lock);
+	entry = find(table, addr);
+	if (entry) {
+		entry->mac = *mac;
+		entry->fixed = entry->resolved = true;
+		LIST_FOREACH (tunnel, &entry->tunnels, neigh_link)
+			tunnel_set_mac(tunnel, mac);
+	}
+	rte_spinlock_unlock(&table->lock);
+	return entry ? 0 : -ENOENT;
 }
 
 uint32_t neigh_list(

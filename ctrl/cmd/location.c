@@ -169,6 +169,22 @@ static int neigh_show(struct cmd *cmd)
 	return 0;
 }
 
+static int neigh_set(struct cmd *cmd)
+{
+	struct daemon *d = cmd->ctx;
+	struct neigh_table *table = engine_neigh(d->engine);
+	struct rte_ether_addr mac;
+	struct in6_addr addr;
+
+	if (text_parse_addr(cmd->args[0], &addr) != 0)
+		return cmd_fail(cmd, "\"%s\" is no IP address", cmd->args[0]);
+	if (text_parse_mac(cmd->args[1], &mac) != 0)
+		return cmd_fail(cmd, "\"%s\" is no MAC address", cmd->args[1]);
+	if (!table || neigh_fix(table, &addr, &mac) != 0)
+		return cmd_fail(cmd, "no tunnel has its next hop there (neigh/show)");
+	return 0;
+}
+
 static const struct cmd_row rows[] = {
 	{"location/del", "VNI IP", 2, 2, NULL, 0, location_del_command,
 		"Forget where an address lives."},
@@ -177,6 +193,8 @@ static const struct cmd_row rows[] = {
 		"Say behind which VTEP an address lives. Living sessions follow at once."},
 	{"location/show", "[VNI]", 0, 1, NULL, CMD_JSON, location_show,
 		"Show where addresses live: local vports, remote VTEPs, moved away."},
+	{"neigh/set", "IP MAC", 2, 2, NULL, 0, neigh_set,
+		"Fix the MAC of a next hop: it is not asked for any more."},
 	{"neigh/show", "", 0, 0, NULL, CMD_JSON, neigh_show,
 		"Show the underlay's next hops and their MACs."},
 };
