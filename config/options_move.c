@@ -60,9 +60,6 @@ static const struct config_option timeouts[] = {
 	OPTION_INLINE(icmp, &section_icmp),
 	OPTION_INLINE(sctp, &section_sctp),
 	OPTION_INLINE(generic, &section_generic),
-	OPTION(config_timeouts, fragment, DURATION, .fallback = "30s", .min = 1000, .max = DAY_MS,
-		.effect = CONFIG_EFFECT_RESTART,
-		.help = "Fragments of a datagram that never becomes whole."),
 };
 
 const struct config_section config_section_timeouts = SECTION(

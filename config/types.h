@@ -267,7 +267,6 @@ struct config_timeouts {
 	struct {
 		uint64_t new, stream;
 	} generic;
-	uint64_t fragment;
 };
 
 enum config_hold_from { CONFIG_HOLD_SOURCE, CONFIG_HOLD_ANY };

@@ -82,8 +82,9 @@ static void a_changed_option_is_named_with_what_it_takes(void **state)
 	assert_changes("vtep: 192.0.2.2", "vtep: 192.0.2.3", "~ 10.0.0.9 in VNI 1: vtep (0)\n");
 	assert_changes("peers:", "engine: {burst: 8}\ntimeouts: {udp: {new: 7}}\npeers:",
 		"~ engine: burst (2)\n~ timeouts: udp (0)\n");
-	assert_changes("peers:", "timeouts: {fragment: 7}\nhost: {control: {mode: 0600}}\npeers:",
-		"~ host: control (2)\n~ timeouts: fragment (2)\n");
+	assert_changes(
+		"peers:", "timeouts: {icmp: {new: 7}}\nhost: {control: {mode: 0600}}\npeers:",
+		"~ host: control (2)\n~ timeouts: icmp (0)\n");
 }
 
 static void added_and_removed_objects_come_in_an_order_that_works(void **state)
