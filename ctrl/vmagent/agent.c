@@ -118,27 +118,26 @@ static void take_up(void *ctx, const struct record *record)
 			handover_mark_name(record->mark));
 }
 
-int agent_create(const struct vmagent_options *options, struct channel_host *channels,
-	struct log_module *log, struct agent **out, char *why, size_t why_size)
+int agent_create(const struct agent_setup *setup, struct agent **out, char *why, size_t why_size)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
 	int err;
 
 	if (agent == NULL)
 		return -ENOMEM;
-	agent->options = options;
-	agent->channels = channels;
-	agent->log = log;
+	agent->options = setup->options;
+	agent->channels = setup->channels;
+	agent->log = setup->log;
 	agent->history = json_array();
 	STAILQ_INIT(&agent->moves);
 	pthread_mutex_init(&agent->lock, NULL);
-	mkdir(options->state_dir, 0700);
-	mkdir(options->run_dir, 0700);
+	mkdir(setup->options->state_dir, 0700);
+	mkdir(setup->options->run_dir, 0700);
 	pthread_mutex_lock(&agent->lock);
-	err = record_each(options->state_dir, take_up, agent);
+	err = record_each(setup->options->state_dir, take_up, agent);
 	pthread_mutex_unlock(&agent->lock);
 	if (err)
-		snprintf(why, why_size, "%s: %s", options->state_dir, strerror(-err));
+		snprintf(why, why_size, "%s: %s", setup->options->state_dir, strerror(-err));
 	else
 		err = agent_door_open(agent, why, why_size);
 	if (err) {

@@ -24,10 +24,15 @@ struct agent_request {
 	bool leave; /* do not end the source's QEMU after the move */
 };
 
-/* Takes up what the records say is unfinished, then listens. options, channels and log outlive it.
+struct agent_setup {
+	const struct vmagent_options *options;
+	struct channel_host *channels;
+	struct log_module *log;
+};
+
+/* Takes up what the records say is unfinished, then listens. What `setup` points at outlives it.
  * why gets a sentence on failure. */
-int agent_create(const struct vmagent_options *options, struct channel_host *channels,
-	struct log_module *log, struct agent **out, char *why, size_t why_size);
+int agent_create(const struct agent_setup *setup, struct agent **out, char *why, size_t why_size);
 /* Moves under way are left as they are; the next agent takes them up. */
 void agent_destroy(struct agent *agent);
 

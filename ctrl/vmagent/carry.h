@@ -4,8 +4,8 @@
  *
  * At S QEMU connects to our unix socket, main stream first, then one connection per multifd
  * channel; each is carried by a thread and a channel of its own, which `dial` opens. At D the
- * agent hands each incoming channel to carry_take(), which connects to the receiving QEMU; others wait
- * until QEMU has accepted the main one.
+ * agent hands each incoming channel to carry_take(), which connects to the receiving QEMU; others
+ * wait until QEMU has accepted the main one.
  *
  * carry_open, carry_cut, carry_final, carry_rate: the move's thread. carry_take: the thread that
  * accepted the channel; it returns when the channel has ended.

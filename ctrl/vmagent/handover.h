@@ -121,8 +121,7 @@ struct handover_policy {
 	bool auto_converge;
 	uint8_t multifd_channels; /* 0: off */
 	uint32_t downtime_limit_ms;
-	uint64_t
-		hold_remaining_bytes; /* hold by back-pressure only while more than this is unsent */
+	uint64_t hold_remaining_bytes; /* back-pressure only while more is unsent */
 	uint32_t prepare_ms; /* until the receiving QEMU waits */
 	uint32_t sessions_ms; /* until ferryd says ready */
 	uint32_t copy_ms; /* 0: as long as it takes */

@@ -167,7 +167,7 @@ static void report_vcpus(struct handover *handover)
 			(json_int_t)(paused ? handover->stopped_ns : handover->resumed_ns)));
 }
 
-/* Holds QEMU while the sessions are behind, lets it go when they are not. Never once vCPUs stand. */
+/* Holds QEMU while the sessions are behind, lets it go when not. Never once vCPUs stand. */
 static void hold_or_release(struct handover *handover)
 {
 	bool hold = handover->view.behind && handover->vcpus_run;
@@ -344,7 +344,7 @@ static enum handover_outcome source_keep(struct handover *handover)
 	int err;
 
 	source_explain(handover);
-	/* A GAVE on disk, even one whose write seemed to fail, must be overwritten before S runs. */
+	/* A GAVE on disk, also one whose write seemed to fail, is overwritten before S runs. */
 	if (handover->mark == MARK_GAVE || handover->step == GIVE) {
 		if (handover_record_surely(handover, MARK_KEPT))
 			return OUTCOME_NONE;

@@ -119,6 +119,7 @@ static int fill(struct program *program, const struct arguments *arguments, char
 
 static int program_open(struct program *program, char *why)
 {
+	struct agent_setup setup;
 	int err = open_log(program);
 
 	if (err == 0)
@@ -129,8 +130,9 @@ static int program_open(struct program *program, char *why)
 	if (err)
 		return err;
 	mkdir(program->config->host.run_dir, 0755);
-	err = agent_create(&program->options, program->channels,
-		log_module(program->log, "vmagent"), &program->agent, why, WHY_BYTES);
+	setup = (struct agent_setup){
+		&program->options, program->channels, log_module(program->log, "vmagent")};
+	err = agent_create(&setup, &program->agent, why, WHY_BYTES);
 	if (err == 0)
 		err = open_signals(program);
 	if (err == 0)

@@ -30,7 +30,7 @@ static char *hook_argument(const struct move *move, const char *argument)
 	return options_expand(argument, marks, 3);
 }
 
-/* The hook may be QEMU itself, or end after having started it: both are waited for at the socket. */
+/* The hook may be QEMU itself, or end after having started it: the socket is waited for. */
 static int hook_spawn(struct move *move)
 {
 	const char *const *start = move->options.agent->hook;

@@ -20,8 +20,8 @@ struct vmagent_options {
 	char socket[108]; /* ours */
 	char ferryd[108]; /* its control socket; "": none */
 	const char *qmp; /* QEMU's QMP socket; {vm} stands for the VM */
-	/* argv that starts a receiving QEMU (-S -incoming defer), NULL-ended; NULL: one waits at `qmp`
-	 * already. {vm}, {move} and {qmp} are replaced. */
+	/* argv that starts a receiving QEMU (-S -incoming defer), NULL-ended; NULL: one waits
+	 * at `qmp` already. {vm}, {move} and {qmp} are replaced. */
 	const char *const *hook;
 	struct channel_endpoint listen; /* for other agents; port 0 and no path: nobody comes in */
 	bool plain; /* no TLS between agents: loopback and unix sockets only */

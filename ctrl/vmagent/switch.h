@@ -4,8 +4,8 @@
  *
  * One switch per move. switch_phase() is called by the move's thread and returns within a second;
  * a watcher thread of the switch's own asks `migrate/agent-wait` and hands every view it gets to
- * `heard`; a ferryd that is gone is asked again until it answers. Without a ferryd (path NULL or "")
- * every move counts as ready and verified.
+ * `heard`; a ferryd that is gone is asked again until it answers. Without a ferryd (path NULL or
+ * "") every move counts as ready and verified.
  */
 #ifndef FERRY_VMAGENT_SWITCH_H
 #define FERRY_VMAGENT_SWITCH_H

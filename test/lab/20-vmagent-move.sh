@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# timeout: 170
+# timeout: 300
 #
 # A VM goes to another host and back, memory and all, by two agents; then everything that can go
 # wrong on the way does, one after the other, and the VM runs in one place each time.
@@ -73,6 +73,10 @@ move() {
 	field "$1" "$3" outcome
 }
 
+reason_has() {
+	[[ $(field "$1" "$2" reason) == *"$3"* ]]
+}
+
 in_step() {
 	[[ $(field "$1" "$2" step) == "$3" ]]
 }
@@ -93,19 +97,27 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -su
 certificate a
 certificate b
 config a 192.0.2.1 b 192.0.2.2
-config b 192.0.2.2 a 192.0.2.1
+# Host b's hook starts a QEMU like the one at host a, or fails when it is told to.
+config b 192.0.2.2 a 192.0.2.1 "hook: [/usr/bin/env, bash, $LAB_DIR/hook, '{vm}', '{qmp}']"
+cat >"$LAB_DIR/hook" <<-END
+	[[ ! -e $LAB_DIR/hook-fails ]] || exit 3
+	[[ \$1 == vm1 && \$2 == $LAB_DIR/vm1b.agent ]] || exit 4
+	mapfile -d '' command <$LAB_DIR/vm1a.command-line
+	exec "\${command[@]//vm1a/vm1b}" -S -incoming defer
+END
 guest_image
 agent_start a
 agent_start b
 guest_start vm1a a
+cp "/proc/${lab_pid[vm1a]}/cmdline" "$LAB_DIR/vm1a.command-line"
+# shellcheck disable=SC2016 # the guest's shell expands it
 guest_run vm1a 'mkdir -p /tmp; dd if=/dev/urandom of=/tmp/fill bs=1M count=32 2>/dev/null
 	md5sum /tmp/fill >/tmp/sum
 	(i=0; while :; do i=$((i + 1)); echo $i >/tmp/count.new; mv /tmp/count.new /tmp/count
 	usleep 20000; done) >/dev/null 2>&1 &'
 
 # ---- there and back, in each way ----
-receiver b
-is "the VM moves to host b" "$(move a b there)" moved
+is "the VM moves to host b, where the hook starts a QEMU for it" "$(move a b there)" moved
 check "its memory is whole" guest_run vm1b 'md5sum -c /tmp/sum'
 check "its program goes on" counts_on b
 check "QEMU at host a has ended" wait_for proc_gone vm1a
@@ -135,12 +147,13 @@ receiver a
 is "going again, it moves back" "$(move b a going)" moved
 
 # ---- what goes wrong keeps the VM at host a ----
-is "a host without a receiving QEMU: the VM stays" \
-	"$(proc_kill vm1b; rm -f "$LAB_DIR/vm1b.agent"; move a b nobody)" kept
+touch "$LAB_DIR/hook-fails"
+is "a host without a receiving QEMU: the VM stays" "$(move a b nobody)" kept
+check "the reason names the hook" reason_has a nobody "start hook ended with status 3"
 check "it runs" vm_runs a
 guest_start vm1b b --incoming defer
 is "a receiving QEMU without -S is refused" "$(move a b running)" kept
-lab_note "$(field a running reason)"
+check "the reason says so" reason_has a running "not started with -S"
 proc_kill vm1b
 
 # slow enough to strike in the middle
