@@ -240,6 +240,12 @@ static int check_location(struct config_check *check, struct config_location *lo
 	if (location->vpc == NULL && location->vni == 0)
 		return config_fail(check->loader, location->node,
 			"expected one of `vpc` and `vni`, found neither");
+	for (uint32_t i = 0; i < location->n_groups; i++)
+		if (config_group_find(check->config, location->groups[i]) == NULL)
+			return config_fail_entry(check->loader,
+				config_tree_get(location->node, "groups"), i,
+				"expected the name of a group, found \"%s\"",
+				location->groups[i]);
 	if (location->vpc == NULL)
 		return 0;
 	vpc = config_index_find(&check->vpc_names, location->vpc);

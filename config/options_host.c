@@ -80,8 +80,6 @@ static const struct config_option engine[] = {
 	OPTION(config_engine, mbuf_bytes, UINT, .fallback = "2176", .unit = "bytes", .min = 1664,
 		.max = 16384, .effect = CONFIG_EFFECT_RESTART,
 		.help = "Data room of a packet buffer, without headroom."),
-	OPTION(config_engine, burst, UINT, .fallback = "32", .min = 1, .max = 256,
-		.effect = CONFIG_EFFECT_RESTART, .help = "Packets a worker takes at once."),
 	OPTION(config_engine, fragments, UINT, .fallback = "4096", .min = 16, .max = 65535,
 		.effect = CONFIG_EFFECT_RESTART,
 		.help = "Fragmented datagrams that are followed at once."),

@@ -137,9 +137,6 @@ static const struct config_option vmagent[] = {
 	OPTION(config_vmagent, pre_switchover, BOOL, .fallback = "true",
 		.help = "Wait in QEMU's `pre-switchover`: the last chance to cancel, for about "
 			"1 ms and a round trip of VM pause."),
-	OPTION(config_vmagent, postcopy, BOOL, .fallback = "false",
-		.help = "Accept post-copy, although a worker that touches a page which is still "
-			"away stalls every port."),
 };
 
 const struct config_section config_section_vmagent =

@@ -116,6 +116,8 @@ static const struct config_option location[] = {
 		.help = "Only these ports of a shared public address. Unset: the whole address."),
 	OPTION(config_location, vtep, ADDRESS, .required = true, .help = "Host that has it."),
 	OPTION(config_location, mac, MAC, .help = "Its MAC. Unset: the gateway answers for it."),
+	OPTION_LIST(config_location, groups, NAME, .max = NAME_MAX_LEN, .entries_max = 16,
+		.help = "Security groups that it is in, for rules with `remote_group`."),
 	OPTION(config_location, epoch, LONG, .fallback = "0", .max = INT64_MAX,
 		.help = "Age of this knowledge: a higher epoch learned from a peer wins."),
 };

@@ -72,7 +72,6 @@ struct config_engine {
 	uint32_t locations; /* capacity of the location table */
 	uint32_t mbufs;
 	uint32_t mbuf_bytes; /* data room without headroom */
-	uint32_t burst;
 	uint32_t fragments; /* datagrams followed at once */
 	bool pickup; /* sessions may start in mid-stream */
 	enum config_policy_change policy_change;
@@ -190,6 +189,8 @@ struct config_location {
 	struct in6_addr vtep;
 	uint8_t mac[6]; /* zero: not known */
 	uint64_t epoch;
+	const char **groups; /* security groups that it is in, for rules with remote_group */
+	uint32_t n_groups;
 };
 
 enum config_direction { CONFIG_INGRESS, CONFIG_EGRESS };
@@ -299,7 +300,6 @@ struct config_vmagent {
 	uint32_t downtime_ms;
 	bool auto_converge;
 	bool pre_switchover;
-	bool postcopy;
 };
 
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARN, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };

@@ -105,9 +105,10 @@ static int engine_create_pools(struct engine *engine, char *error, size_t error_
 static int engine_create_tables(struct engine *engine, char *error, size_t error_len)
 {
 	const struct engine_params *params = &engine->params;
-	struct frag_params frag = {.datagrams = FRAG_DATAGRAMS,
+	uint32_t datagrams = params->fragments ? params->fragments : FRAG_DATAGRAMS;
+	struct frag_params frag = {.datagrams = datagrams,
 		.bytes = FRAG_BYTES,
-		.per_vport_datagrams = FRAG_DATAGRAMS / 4,
+		.per_vport_datagrams = RTE_MAX(datagrams / 4, 1u),
 		.dropped = engine_frag_dropped,
 		.arg = engine};
 	struct session_timeouts *timeouts = malloc(sizeof(*timeouts));

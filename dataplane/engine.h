@@ -70,6 +70,7 @@ struct engine_params {
 	struct session_timeouts timeouts;
 	uint32_t icmp_per_second; /* errors made by Ferry, default 100 */
 	bool check_outer_sum;
+	uint32_t fragments; /* datagrams followed at once, default 4096 */
 };
 
 int engine_create(

@@ -74,7 +74,7 @@ static bool names_group(const char *const *groups, uint32_t count, const char *n
 static int group_members(
 	const struct config *config, const struct config_group *group, struct plugin_value *list)
 {
-	uint32_t room = 0;
+	uint32_t room = config->n_locations;
 	struct plugin_value *items;
 
 	for (uint32_t i = 0; i < config->n_vports; i++)
@@ -89,6 +89,13 @@ static int group_members(
 		for (uint32_t n = 0; n < v->n_ips; n++)
 			if (names_group((const char *const *)v->groups, v->n_groups, group->name))
 				member_add(list, &v->ips[n]);
+	}
+	for (uint32_t i = 0; i < config->n_locations; i++) {
+		const struct config_location *location = &config->locations[i];
+
+		if (names_group((const char *const *)location->groups, location->n_groups,
+			    group->name))
+			member_add(list, &location->ip);
 	}
 	return 0;
 }

@@ -78,6 +78,8 @@ static int setup_engine_make(struct setup *setup, char *error, size_t error_len)
 		.policy_change = from->policy_change == CONFIG_POLICY_CUT ? ENGINE_POLICY_CUT
 									  : ENGINE_POLICY_FINISH,
 		.icmp_per_second = from->icmp_per_s,
+		.check_outer_sum = from->check_outer_checksum,
+		.fragments = from->fragments,
 	};
 
 	for (uint32_t i = 0; i < from->n_cores && i < RTE_DIM(cores); i++)

@@ -90,26 +90,27 @@ bool setup_uplink_spec(const struct setup *setup, const struct config *config,
 	return true;
 }
 
-/* VNI ranges flattened; more than VNIS_MAX means all. */
-static uint32_t peer_vnis(const struct config_peer *peer, uint32_t **vnis)
+/* VNI ranges flattened. *count stays 0 when there is no limit; -E2BIG beyond VNIS_MAX. */
+static int peer_vnis(const struct config_peer *peer, uint32_t **vnis, uint32_t *count)
 {
-	uint32_t count = 0, *list = calloc(VNIS_MAX, sizeof(*list));
+	uint32_t *list = calloc(VNIS_MAX, sizeof(*list));
 
 	*vnis = list;
+	*count = 0;
 	for (uint32_t i = 0; list && i < peer->n_vnis; i++)
 		for (uint32_t vni = peer->vnis[i].first; vni <= peer->vnis[i].last; vni++) {
-			if (count == VNIS_MAX)
-				return 0;
-			list[count++] = vni;
+			if (*count == VNIS_MAX)
+				return -E2BIG;
+			list[(*count)++] = vni;
 		}
-	return count;
+	return list ? 0 : -ENOMEM;
 }
 
 int setup_peer_apply(
 	struct setup *setup, const struct config_peer *peer, char *error, size_t error_len)
 {
-	uint32_t *vnis, count = peer_vnis(peer, &vnis);
-	int rc = vnis ? 0 : -ENOMEM;
+	uint32_t *vnis, count;
+	int rc = peer_vnis(peer, &vnis, &count);
 
 	for (uint32_t i = 0; i < peer->n_vteps && rc == 0; i++) {
 		rc = engine_peer_set(setup->engine, &peer->vteps[i], vnis, count);
@@ -118,7 +119,10 @@ int setup_peer_apply(
 			rc = 0;
 	}
 	free(vnis);
-	if (rc != 0)
+	if (rc == -E2BIG)
+		snprintf(error, error_len, "peer %s: its vnis name more than %d VNIs", peer->name,
+			VNIS_MAX);
+	else if (rc != 0)
 		snprintf(error, error_len, "peer %s: %s", peer->name, strerror(-rc));
 	return rc;
 }

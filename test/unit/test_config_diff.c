@@ -80,8 +80,8 @@ static void a_changed_option_is_named_with_what_it_takes(void **state)
 		"{direction: egress}", "{direction: egress, remote: '::/0'}", "~ h: rules (0)\n");
 	assert_changes("vteps: 192.0.2.2", "vteps: 192.0.2.3", "~ p: vteps (1)\n");
 	assert_changes("vtep: 192.0.2.2", "vtep: 192.0.2.3", "~ 10.0.0.9 in VNI 1: vtep (0)\n");
-	assert_changes("peers:", "engine: {burst: 8}\ntimeouts: {udp: {new: 7}}\npeers:",
-		"~ engine: burst (2)\n~ timeouts: udp (0)\n");
+	assert_changes("peers:", "engine: {mbufs: 2048}\ntimeouts: {udp: {new: 7}}\npeers:",
+		"~ engine: mbufs (2)\n~ timeouts: udp (0)\n");
 	assert_changes(
 		"peers:", "timeouts: {icmp: {new: 7}}\nhost: {control: {mode: 0600}}\npeers:",
 		"~ host: control (2)\n~ timeouts: icmp (0)\n");

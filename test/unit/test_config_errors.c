@@ -74,8 +74,8 @@ static void a_key_given_twice_is_refused_at_its_second_place(void **state)
 	static const struct wrong cases[] = {
 		{"host: {}\nlog: {}\nhost: {}\n", 3, 1, "",
 			"expected each key once, found \"host\" again (first in line 1)"},
-		{"engine: {burst: 1, workers: 1, \"burst\": 2}\n", 1, 32, "",
-			"found \"burst\" again"},
+		{"engine: {mbufs: 1, workers: 1, \"mbufs\": 2}\n", 1, 32, "",
+			"found \"mbufs\" again"},
 		{"plugins: [{name: acl, config: {a: {x: 1,\n x: 2}}}]\n", 2, 2, "",
 			"found \"x\" again"},
 	};

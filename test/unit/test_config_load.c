@@ -80,7 +80,6 @@ static void defaults_hold_where_nothing_is_written(void **state)
 	assert_int_equal(config->migrate.listen.port, 0);
 	assert_memory_equal(&config->migrate.listen.addr, &none, sizeof(none));
 	assert_int_equal(config->log.level, CONFIG_LOG_INFO);
-	assert_false(config->vmagent.postcopy);
 	assert_true(config->vmagent.pre_switchover);
 	assert_int_equal(config->n_vpcs, 0);
 	assert_int_equal(config->n_vports, 0);
