@@ -219,15 +219,24 @@ static void find_vport(struct worker *w, struct pkt *p, const struct session *s)
 		p->drop = DROP_SPOOF_IP;
 }
 
+/* While a vport parks, what its former destination gives back goes on at once: it is older. */
+static bool given_back(const struct worker *w, const struct pkt *p)
+{
+	const struct peer *peer = pkt_peer(w, p);
+
+	return peer && atomic_load_explicit(&p->vport->parking, memory_order_acquire) &&
+	       peer->tunnel == atomic_load_explicit(&p->vport->relay_to, memory_order_acquire);
+}
+
 /* What the vport's role says; true: nothing more to do here. */
 static bool role_settles(const struct worker *w, struct pkt *p)
 {
 	enum role_duty duty = role_duty(vport_role(p->vport));
 
-	(void)w;
 	if (likely(duty == ROLE_DUTY_FORWARD)) {
 		if (p->dir == PKT_EGRESS || p->flags & PKT_HELD ||
-			!atomic_load_explicit(&p->vport->hold_draining, memory_order_acquire))
+			!atomic_load_explicit(&p->vport->hold_draining, memory_order_acquire) ||
+			given_back(w, p))
 			return false;
 		p->flags |= PKT_ASIDE;
 	} else if (p->dir == PKT_EGRESS)

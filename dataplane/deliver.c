@@ -251,6 +251,8 @@ static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunne
 		relay_note(w, p, peer);
 	}
 	w->stats->relayed++;
+	if (p->vport)
+		p->vport->stats[w->id].in_relayed++;
 	deliver_tunnel(w, p, to, session_key_vni(&p->key), ttl);
 	return DROP_NONE;
 }
@@ -324,11 +326,29 @@ static void hold_packet(struct worker *w, struct pkt *p)
 	w->stats->drop[DROP_HOLD_FULL] += overflowed;
 }
 
+void deliver_return(struct worker *w, struct vport *v, struct rte_mbuf *m, uint32_t vni)
+{
+	struct tunnel *from = atomic_load_explicit(&v->relay_from, memory_order_acquire);
+
+	if (!from || !atomic_load_explicit(&from->resolved, memory_order_acquire) ||
+		!vxlan_encap(from, m, vni, m->hash.rss, VXLAN_TTL)) {
+		worker_count_drop(w, from ? DROP_NO_NEIGH : DROP_NO_ROUTE);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	w->stats->delivered++;
+	deliver_uplink(w, m);
+}
+
 static void deliver_aside(struct worker *w, struct pkt *p)
 {
 	enum role_duty duty = role_duty(vport_role(p->vport));
 
-	if (duty == ROLE_DUTY_RELAY)
+	/* Behind what waits here to follow the VM. */
+	if (duty == ROLE_DUTY_RELAY && !(p->flags & PKT_HELD) &&
+		atomic_load_explicit(&p->vport->hold_draining, memory_order_acquire))
+		hold_packet(w, p);
+	else if (duty == ROLE_DUTY_RELAY)
 		relay_packet(w, p);
 	else
 		hold_packet(w, p);

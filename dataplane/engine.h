@@ -204,8 +204,18 @@ void engine_vport_facts(struct vport *vport, const struct role_facts *facts);
  */
 int engine_role_event(struct vport *vport, enum role_event event, uint64_t epoch);
 
+/* [G] A vport made again after a restart takes the role the store knows; nothing is stored or told. */
+int engine_role_restore(struct vport *vport, enum role role, uint64_t epoch);
+
 /* [M] PASSIVE: open the hold. FROZEN/MOVED: where late packets go. relay_from: S, exempt from D's checks. */
 int engine_hold_open(struct vport *vport);
+/*
+ * [M] Of an OWNER: what comes for the VM waits in the hold (on), then goes on in order (off): while its rings
+ * are down and its destination is not ready, and while a destination gives back what it held.
+ */
+int engine_hold_park(struct vport *vport, bool on);
+/* [M] Of a PASSIVE one: the hold goes back to relay_from, in order; packets still in it. */
+uint32_t engine_hold_return(struct vport *vport);
 int engine_relay_to(struct vport *vport, const struct in6_addr *vtep);
 int engine_relay_from(struct vport *vport, const struct in6_addr *vtep);
 /* [M] Announce every identity that is this vport's alone: GARP, NA, RARP into the VPC and to local vports. */

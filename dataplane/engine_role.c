@@ -146,6 +146,33 @@ int engine_hold_open(struct vport *v)
 	return rc;
 }
 
+int engine_hold_park(struct vport *v, bool on)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&v->engine->mutex);
+	if (on)
+		rc = engine_hold_make(v);
+	if (rc == 0) {
+		atomic_store(&v->parking, on);
+		if (on || atomic_load(&v->hold))
+			atomic_store(&v->hold_draining, true);
+	}
+	pthread_mutex_unlock(&v->engine->mutex);
+	return rc;
+}
+
+uint32_t engine_hold_return(struct vport *v)
+{
+	struct hold *hold = atomic_load(&v->hold);
+	struct hold_stats stats = {0};
+
+	if (hold)
+		hold_stats(hold, &stats);
+	atomic_store(&v->returning, stats.packets > 0);
+	return stats.packets;
+}
+
 void engine_hold_stats(const struct vport *v, struct hold_stats *stats)
 {
 	struct hold *hold = atomic_load(&v->hold);
@@ -202,6 +229,7 @@ static void role_take(struct vport *v, enum role to, uint64_t epoch)
 	enum role_duty duty = role_duty(to);
 
 	atomic_store(&v->epoch, epoch);
+	atomic_store(&v->returning, false);
 	if (duty == ROLE_DUTY_HOLD || duty == ROLE_DUTY_ASK)
 		engine_hold_make(v);
 	if (duty == ROLE_DUTY_FORWARD) {
@@ -211,6 +239,10 @@ static void role_take(struct vport *v, enum role to, uint64_t epoch)
 		atomic_store(&v->hold_draining, atomic_load(&v->hold) != NULL);
 	} else {
 		vport_clock_stop(v, now_ns);
+		atomic_store(&v->parking, false);
+		/* What waited here for the destination follows it. */
+		if (duty == ROLE_DUTY_RELAY)
+			atomic_store(&v->hold_draining, atomic_load(&v->hold) != NULL);
 	}
 	atomic_store_explicit(&v->role, (uint8_t)to, memory_order_release);
 	engine_identities_add(engine, v);
@@ -258,5 +290,14 @@ int engine_role_event(struct vport *v, enum role_event event, uint64_t epoch)
 		engine_grace(engine);
 	if (callbacks->role_changed && !(step.effects & ROLE_EFFECT_STAY))
 		callbacks->role_changed(callbacks->arg, v, from, step.next, step.effects);
+	return 0;
+}
+
+int engine_role_restore(struct vport *v, enum role role, uint64_t epoch)
+{
+	pthread_mutex_lock(&v->engine->mutex);
+	role_take(v, role, epoch);
+	pthread_mutex_unlock(&v->engine->mutex);
+	engine_grace(v->engine);
 	return 0;
 }

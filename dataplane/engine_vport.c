@@ -85,6 +85,9 @@ static void vport_port_event(void *arg, enum port_event event)
 	}
 
 	engine_role_event(v, up ? ROLE_RINGS_UP : ROLE_RINGS_DOWN, 0);
+	/* The library takes the rings apart next: no worker may be inside, whatever the role. */
+	if (!up)
+		engine_grace(engine);
 	if (engine->params.callbacks.rings)
 		engine->params.callbacks.rings(engine->params.callbacks.arg, v, up);
 }

@@ -32,6 +32,11 @@ static bool up_and_loaded(const struct role_facts *f)
 	return f->rings_up && f->move_in && f->final_loaded;
 }
 
+static bool loaded(const struct role_facts *f)
+{
+	return f->move_in && f->final_loaded;
+}
+
 static bool up_but_source_runs(const struct role_facts *f)
 {
 	return f->rings_up && f->source_running;
@@ -73,9 +78,11 @@ static const struct role_row role_table[] = {
 	{ROLE_PASSIVE, ROLE_RINGS_UP, up_but_source_runs, ROLE_FENCED, E(ALARM)},
 	{ROLE_PASSIVE, ROLE_RINGS_UP, up_and_loaded, ROLE_OWNER, E(EPOCH)},
 	{ROLE_PASSIVE, ROLE_FINAL_LOADED, up_and_loaded, ROLE_OWNER, E(EPOCH)},
+	{ROLE_PASSIVE, ROLE_COMMANDED, loaded, ROLE_OWNER, E(EPOCH)},
 	{ROLE_PASSIVE, ROLE_RINGS_UP, up_and_source_lost, ROLE_OWNER, E(EPOCH) | E(DEGRADED)},
 	{ROLE_PASSIVE, ROLE_SOURCE_LOST, up_and_source_lost, ROLE_OWNER, E(EPOCH) | E(DEGRADED)},
 	{ROLE_PASSIVE, ROLE_RINGS_UP, up_without_move, ROLE_CLAIM, E(ASK)},
+	{ROLE_PASSIVE, ROLE_ABORTED, rings_down, ROLE_MOVED, E(NONE)},
 	{ROLE_PASSIVE, ROLE_OPERATOR_OWN, NULL, ROLE_OWNER, E(EPOCH) | E(ALARM)},
 
 	/* OWNER: rings down means no more than that the VM is down, until a destination is ready. */
@@ -151,6 +158,7 @@ const char *role_event_name(enum role_event event)
 		[ROLE_CLAIM_TIMEOUT] = "claim-timeout",
 		[ROLE_CLAIMED_AWAY] = "claimed-away",
 		[ROLE_PREPARE] = "prepare",
+		[ROLE_COMMANDED] = "commanded",
 		[ROLE_OPERATOR_OWN] = "operator-own",
 	};
 

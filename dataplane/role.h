@@ -23,7 +23,8 @@ enum role_event {
 	ROLE_RINGS_UP,
 	ROLE_RINGS_DOWN,
 	ROLE_COMMIT, /* S: the destination owns it, with epoch */
-	ROLE_ABORTED, /* S: the destination answered "not running and will not start" */
+	/* S: the destination answered "not running and will not start"; D: it gives a port back */
+	ROLE_ABORTED,
 	ROLE_READY, /* S: the destination became ready while our rings were already down */
 	ROLE_FINAL_LOADED, /* D: all state is here and verified */
 	ROLE_SOURCE_LOST, /* D: source unreachable or failed before final for activate_ms */
@@ -33,6 +34,7 @@ enum role_event {
 	ROLE_CLAIM_TIMEOUT, /* unreachable for claim_ms */
 	ROLE_CLAIMED_AWAY, /* another host claims what we hold with rings down */
 	ROLE_PREPARE, /* a move to us begins (take-back of a MOVED vport, or a new one) */
+	ROLE_COMMANDED, /* D: its manager says that the VM runs here (a guest without rings) */
 	ROLE_OPERATOR_OWN, /* an operator decides: serve here */
 	ROLE_EVENT_COUNT,
 };

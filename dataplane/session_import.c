@@ -85,6 +85,8 @@ static enum import_outcome import_update(
 		memcpy(s->ext->state, record->ext, record->ext_bytes);
 	if (journal)
 		session_journal_touch_control(journal, s);
+	if (context->installed)
+		*context->installed = s;
 	return IMPORT_UPDATED;
 }
 
@@ -93,6 +95,7 @@ static enum import_outcome import_new(const struct import_context *context,
 {
 	const struct session_record *record = filling->record;
 	struct vport *v = context->vport;
+	struct session_journal *journal = atomic_load_explicit(&v->journal, memory_order_acquire);
 	uint16_t control = v->engine->worker_count;
 	struct session_origin origin = {
 		.tuple = record->tuple,
@@ -113,8 +116,13 @@ static enum import_outcome import_new(const struct import_context *context,
 		return existing ? IMPORT_CONFLICT : IMPORT_REFUSED;
 	*reason = plugin_chain_adopt(
 		s, context->state_versions, vport_clock_ns(v, engine_now_ns(v->engine)));
-	if (*reason == DROP_NONE)
+	if (*reason == DROP_NONE) {
+		if (journal)
+			session_journal_touch_control(journal, s);
+		if (context->installed)
+			*context->installed = s;
 		return IMPORT_INSTALLED;
+	}
 	session_kill(s, control, PLUGIN_CLOSE_POLICY);
 	return IMPORT_REFUSED;
 }
@@ -137,7 +145,7 @@ enum import_outcome session_import(const struct import_context *context,
 	struct session *s;
 
 	*reason = DROP_NONE;
-	if (!context->operator&& vport_role(v) != ROLE_PASSIVE) {
+	if (!context->operator&& vport_role(v) != ROLE_PASSIVE && vport_role(v) != ROLE_CLAIM) {
 		*reason = DROP_PASSIVE;
 		return IMPORT_REFUSED;
 	}

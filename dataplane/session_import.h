@@ -24,12 +24,13 @@ const char *import_outcome_name(enum import_outcome outcome);
 
 /*
  * state_versions: by plugin index, the version of each plugin's state in record->ext (0: none). The vport
- * must not serve (PASSIVE) unless `operator`: session/apply and session/load change a living one.
+ * must not serve (PASSIVE, CLAIM) unless `operator`: session/apply and session/load change a living one.
  */
 struct import_context {
 	struct vport *vport;
 	const uint16_t *state_versions;
 	bool operator;
+	struct session **installed; /* may be NULL: gets what was INSTALLED or UPDATED */
 };
 enum import_outcome session_import(const struct import_context *context,
 	const struct session_record *record, enum drop_reason *reason);

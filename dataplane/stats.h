@@ -23,6 +23,7 @@ struct port_stats {
 	uint64_t relayed; /* sent on to the vport's new host */
 	uint64_t sessions_opened, sessions_closed;
 	uint64_t drop[DROP_COUNT]; /* of rx */
+	uint64_t in_relayed; /* a vport's: sent after it, whoever received them */
 	uint64_t in_drop[DROP_COUNT]; /* a vport's: on the way to it, whoever received them */
 } __rte_cache_aligned;
 

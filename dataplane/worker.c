@@ -248,7 +248,32 @@ static struct port_stats *hold_charge(struct worker *w, const struct in6_addr *o
 	return &w->engine->uplink->stats[w->id];
 }
 
-/* A vport that has become owner lets its hold go through the full path, in order. */
+/* What a passive vport held goes back to its source, which runs the VM again. */
+static void worker_return(struct worker *w, struct vport *v)
+{
+	struct hold *hold = atomic_load_explicit(&v->hold, memory_order_acquire);
+	struct hold_frame frame[DRAIN_BURST];
+	uint32_t stale = 0;
+	uint16_t count;
+
+	if (!hold || vport_role(v) != ROLE_PASSIVE)
+		return;
+	count = hold_take(hold, w->now_ns, frame, DRAIN_BURST, &stale);
+	w->stats = &w->engine->uplink->stats[w->id];
+	w->stats->unparked += stale;
+	w->stats->drop[DROP_STALE] += stale;
+	for (uint16_t i = 0; i < count; i++) {
+		w->stats->unparked++;
+		deliver_return(w, v, frame[i].mbuf, frame[i].vni);
+	}
+	if (count == 0)
+		atomic_store_explicit(&v->returning, false, memory_order_release);
+}
+
+/*
+ * A vport that has become owner lets its hold go through the full path, in order; one that has given its VM
+ * away lets it go after the VM.
+ */
 static void worker_drain(struct worker *w, struct vport *v)
 {
 	struct hold *hold = atomic_load_explicit(&v->hold, memory_order_acquire);
@@ -257,7 +282,10 @@ static void worker_drain(struct worker *w, struct vport *v)
 	uint32_t stale = 0;
 	uint16_t count;
 
-	if (!hold || role_duty(vport_role(v)) != ROLE_DUTY_FORWARD)
+	enum role_duty duty = role_duty(vport_role(v));
+
+	if (!hold || (duty != ROLE_DUTY_FORWARD && duty != ROLE_DUTY_RELAY) ||
+		atomic_load_explicit(&v->parking, memory_order_acquire))
 		return;
 	count = hold_take(hold, w->now_ns, frame, DRAIN_BURST, &stale);
 	w->stats = hold_charge(w, &local);
@@ -327,6 +355,9 @@ static uint32_t worker_poll_entry(struct worker *w, const struct poll_entry *ent
 		if (unlikely(atomic_load_explicit(&v->hold_draining, memory_order_acquire)) &&
 			v->id % w->engine->worker_count == w->id)
 			worker_drain(w, v);
+		if (unlikely(atomic_load_explicit(&v->returning, memory_order_acquire)) &&
+			v->id % w->engine->worker_count == w->id && w->engine->uplink)
+			worker_return(w, v);
 		/* Nothing of the guest is dequeued before (or after) it is ours. */
 		if (role_duty(vport_role(v)) != ROLE_DUTY_FORWARD)
 			return 0;

@@ -127,6 +127,8 @@ void deliver_tunnel(
 	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl);
 /* A frame that answers p goes back to where p came from; takes m. */
 void deliver_back(struct worker *w, const struct pkt *p, struct rte_mbuf *m);
+/* A frame that a passive vport held, back to the host it came from. */
+void deliver_return(struct worker *w, struct vport *v, struct rte_mbuf *m, uint32_t vni);
 /* A copy to another vport, straight to its port. */
 void deliver_mirror(struct worker *w, const struct pkt *p, uint16_t vport_id);
 /* An ingress packet for an identity that lives elsewhere: to its tunnel, TTL rules of a relay. */

@@ -39,7 +39,8 @@ struct mover_options {
 	void *log_arg;
 };
 
-int mover_create(const struct mover_options *options, struct mover **out, char *error, size_t error_len);
+int mover_create(
+	const struct mover_options *options, struct mover **out, char *error, size_t error_len);
 /* The engine is there (workers may run or not). Listens if the config says so. */
 int mover_attach(struct mover *mover, struct setup *setup, char *error, size_t error_len);
 /* Ends all threads; before setup_destroy(). */
@@ -75,7 +76,8 @@ bool mover_vport_known(struct mover *mover, const char *vport, struct mover_vpor
 struct mover_request {
 	const char *vport; /* any vport of the VM, or the VM's key */
 	const char *host; /* a peer */
-	const char *caller_id; /* NULL: one is made; a repeated start with it returns the same move */
+	const char
+		*caller_id; /* NULL: one is made; a repeated start with it returns the same move */
 	enum mover_mode mode;
 };
 /* id: 37 bytes. -EBUSY, -ENOENT, ... with the reason. A known caller's id: 0 and its id. */

@@ -73,8 +73,8 @@ struct vswitch_ops {
 	struct vswitch_port *(*find)(void *ctx, const char *name); /* name or uuid; NULL */
 	int (*foreach)(void *ctx, int (*cb)(struct vswitch_port *, void *), void *arg);
 	void (*info)(void *ctx, struct vswitch_port *port, struct vswitch_port_info *info);
-	uint32_t (*identities)(void *ctx, struct vswitch_port *port, struct vswitch_identity *out,
-		uint32_t max);
+	uint32_t (*identities)(
+		void *ctx, struct vswitch_port *port, struct vswitch_identity *out, uint32_t max);
 	void (*counts)(void *ctx, struct vswitch_port *port, struct vswitch_counts *counts);
 
 	/* Everything that makes the port elsewhere: identity, flow table, shared objects by name and hash. */
@@ -92,7 +92,10 @@ struct vswitch_ops {
 	void (*facts)(void *ctx, struct vswitch_port *port, const struct role_facts *facts);
 	int (*event)(void *ctx, struct vswitch_port *port, enum role_event event, uint64_t epoch);
 	int (*hold)(void *ctx, struct vswitch_port *port);
-	int (*hold_return)(void *ctx, struct vswitch_port *port); /* what is held goes back to S */
+	/* PASSIVE: what is held goes back to where it came from; *left: still held, ask again. */
+	int (*hold_return)(void *ctx, struct vswitch_port *port, uint32_t *left);
+	/* OWNER: later arrivals wait in the hold until the end of it. */
+	int (*park)(void *ctx, struct vswitch_port *port, bool on);
 	int (*relay_to)(void *ctx, struct vswitch_port *port, const struct in6_addr *vtep);
 	int (*relay_from)(void *ctx, struct vswitch_port *port, const struct in6_addr *vtep);
 	int (*announce)(void *ctx, struct vswitch_port *port);
@@ -104,36 +107,37 @@ struct vswitch_ops {
 	uint32_t (*sections)(void *ctx, struct vswitch_section *out, uint32_t max);
 	int (*section_save)(void *ctx, struct vswitch_port *port, const char *name,
 		struct wire_writer *w); /* nothing written: has none */
-	int (*section_load)(void *ctx, struct vswitch_port *port, const char *name, uint16_t version,
-		const uint8_t *bytes, size_t len_bytes, char *error, size_t error_len);
+	int (*section_load)(void *ctx, struct vswitch_port *port, const char *name,
+		uint16_t version, const uint8_t *bytes, size_t len_bytes, char *error,
+		size_t error_len);
 
 	/* ---- sessions out ---- */
-	/* Changes are followed from here on. */
-	int (*export_open)(void *ctx, struct vswitch_port *port, struct vswitch_export **out);
+	/* follow: changes are noted from here on (-EBUSY: another export does). */
+	int (*export_open)(
+		void *ctx, struct vswitch_port *port, bool follow, struct vswitch_export **out);
 	void (*export_close)(struct vswitch_export *export);
 	/* Walk all sessions (again). */
 	void (*export_rewind)(struct vswitch_export *export);
 	/* The next ones, each with a new version; at most EXPORT_BATCH. 0 with *end: the end. */
-	uint32_t (*export_walk)(struct vswitch_export *export, struct session_record *out, bool *end);
-	/*
-	 * Close the running round and go to its beginning. *overflow: more changed than was noted, walk
-	 * them all; *tombstones_lost: deaths are not known, walk in a new colour.
-	 */
-	void (*export_round)(
-		struct vswitch_export *export, bool *overflow, bool *tombstones_lost);
+	uint32_t (*export_walk)(
+		struct vswitch_export *export, struct session_record *out, bool *end);
+	/* Close the running round and go to its beginning. *deaths_lost: walk all, in a new colour. */
+	void (*export_round)(struct vswitch_export *export, bool *deaths_lost);
 	/* Of the closed round: changed sessions (newest state, once each), then deaths. 0: no more. */
-	uint32_t (*export_changed)(struct vswitch_export *export, struct session_record *out);
+	uint32_t (*export_changed)(
+		struct vswitch_export *export, struct session_record *out, bool *end);
 	uint32_t (*export_dead)(
 		struct vswitch_export *export, struct journal_tombstone *out, uint32_t max);
 	/* Done with the closed round; before the next one. */
 	void (*export_round_done)(struct vswitch_export *export);
 	/* Living sessions as they are: no new version. For comparing and saving; rewind first. */
-	uint32_t (*export_look)(struct vswitch_export *export, struct session_record *out, bool *end);
+	uint32_t (*export_look)(
+		struct vswitch_export *export, struct session_record *out, bool *end);
 
 	/* ---- sessions in ---- */
 	/* state_versions: by number of the local section. operator: into a port that serves. */
 	int (*import_open)(void *ctx, struct vswitch_port *port, const uint16_t *state_versions,
-		bool operator, struct vswitch_import **out);
+		bool operator, struct vswitch_import ** out);
 	void (*import_close)(struct vswitch_import *import);
 	/* Brackets of a slice of work; at most some thousand records. */
 	void (*import_begin)(struct vswitch_import *import);
@@ -165,6 +169,8 @@ struct vswitch_ferry;
 /* The setup must outlive it. */
 int vswitch_ferry_create(struct setup *setup, struct vswitch_ferry **out);
 void vswitch_ferry_destroy(struct vswitch_ferry *ferry);
+/* After setup_reload(): what came with moves is put beside the new config. */
+int vswitch_ferry_reload(struct vswitch_ferry *ferry, char *error, size_t error_len);
 struct vswitch vswitch_ferry_ops(struct vswitch_ferry *ferry);
 
 #endif

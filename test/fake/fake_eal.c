@@ -10,10 +10,16 @@
 
 int fake_eal_start(void)
 {
-	char prefix[48];
-	char *argv[] = {"test", "--no-huge", "--no-shconf", "-m", "128", "--no-pci", "--lcores",
+	return fake_eal_start_mb(128);
+}
+
+int fake_eal_start_mb(unsigned int memory_mb)
+{
+	char prefix[48], memory[16];
+	char *argv[] = {"test", "--no-huge", "--no-shconf", "-m", memory, "--no-pci", "--lcores",
 		"0", "--no-telemetry", "--log-level", "error", prefix, NULL};
 
+	snprintf(memory, sizeof(memory), "%u", memory_mb);
 	snprintf(prefix, sizeof(prefix), "--file-prefix=ferry-test-%d", (int)getpid());
 	if (rte_eal_init((int)RTE_DIM(argv) - 1, argv) < 0) {
 		fprintf(stderr, "EAL does not start: %s\n", rte_strerror(rte_errno));

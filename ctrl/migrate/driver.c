@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctrl/migrate/mover_impl.h"
+
+const char *move_step_name(const struct move *move)
+{
+	return move->steps && move->steps[move->step].name ? move->steps[move->step].name : "done";
+}
+
+void move_changed(struct move *move)
+{
+	pthread_mutex_lock(&move->mover->lock);
+	move->serial++;
+	pthread_cond_broadcast(&move->mover->changed);
+	pthread_mutex_unlock(&move->mover->lock);
+}
+
+void move_phase(struct move *move, enum mover_phase phase)
+{
+	pthread_mutex_lock(&move->mover->lock);
+	if (move->phase != phase) {
+		move->phase = phase;
+		move->serial++;
+		pthread_cond_broadcast(&move->mover->changed);
+	}
+	pthread_mutex_unlock(&move->mover->lock);
+}
+
+void move_fail(struct move *move, const char *format, ...)
+{
+	char text[STREAM_REASON_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	pthread_mutex_lock(&move->mover->lock);
+	/* The first reason is the cause. */
+	if (!move->reason[0])
+		memcpy(move->reason, text, sizeof(text));
+	pthread_mutex_unlock(&move->mover->lock);
+}
+
+/* The one writer of the step. */
+static void step_enter(struct move *move, uint32_t step)
+{
+	uint64_t now_ns = move_now_ns(move);
+	struct move_time *last;
+
+	pthread_mutex_lock(&move->mover->lock);
+	last = move->timeline_count ? &move->timeline[move->timeline_count - 1] : NULL;
+	if (last && !last->end_ns)
+		last->end_ns = now_ns;
+	move->step = step;
+	move->serial++;
+	if (move->steps[step].name && move->timeline_count < MOVE_TIMELINE_MAX)
+		move->timeline[move->timeline_count++] =
+			(struct move_time){.step = move->steps[step].name, .start_ns = now_ns};
+	pthread_cond_broadcast(&move->mover->changed);
+	pthread_mutex_unlock(&move->mover->lock);
+}
+
+static uint32_t step_index(const struct move_step *steps, const char *name)
+{
+	uint32_t i = 0;
+
+	while (steps[i].name && strcmp(steps[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+static void move_undo(struct move *move, const struct move_step *steps, uint32_t step)
+{
+	for (uint32_t i = step + 1; i-- > 0;)
+		if (steps[i].undo)
+			steps[i].undo(move);
+}
+
+static void move_end(struct move *move, bool failed)
+{
+	struct mover *mover = move->mover;
+	uint64_t now_ns = move_now_ns(move);
+	bool stopped = atomic_load(&move->stop);
+
+	move_channel_drop(move);
+	pthread_mutex_lock(&mover->lock);
+	if (move->timeline_count && !move->timeline[move->timeline_count - 1].end_ns) {
+		move->timeline[move->timeline_count - 1].end_ns = now_ns;
+		move->timeline[move->timeline_count - 1].failed = failed;
+	}
+	move->ended_ns = now_ns;
+	if (failed)
+		move->phase = MOVER_FAILED;
+	if (failed && atomic_load(&move->abort))
+		mover->counts.aborted++;
+	else if (failed)
+		mover->counts.failed++;
+	else
+		mover->counts.committed++;
+	mover->counts.running--;
+	move->done = true;
+	move->serial++;
+	pthread_cond_broadcast(&mover->changed);
+	pthread_mutex_unlock(&mover->lock);
+	if (!stopped)
+		mover_log(mover, failed ? PLUGIN_LOG_WARN : PLUGIN_LOG_INFO, move->vm,
+			"move %s %s %s: %s", move->id, move->source ? "to" : "from", move->peer,
+			failed ? move->reason : "done");
+}
+
+void move_drive(struct move *move, const struct move_step *steps)
+{
+	bool failed = false;
+	uint32_t step = 0;
+
+	move->steps = steps;
+	while (steps[step].name && !failed) {
+		int rc;
+
+		step_enter(move, step);
+		rc = steps[step].run(move);
+		if (atomic_load(&move->stop)) {
+			/* The mover goes: roles stand in the store, nothing is undone. */
+			move_fail(move, "ferryd was stopped");
+			move_end(move, true);
+			return;
+		}
+		if (rc == 0) {
+			step++;
+		} else if (rc == MOVE_DONE) {
+			break;
+		} else if (rc == MOVE_GOTO) {
+			step = step_index(steps, move->go_to);
+		} else if (rc == MOVE_LOST && steps[step].on_lost) {
+			move->reconnects++;
+			step = step_index(steps, steps[step].on_lost);
+		} else {
+			if (rc == MOVE_LOST)
+				move_fail(move, "connection lost");
+			else if (rc == -ECANCELED)
+				move_fail(move, "%s", move->abort_reason);
+			else
+				move_fail(move, "%s: %s", steps[step].name, strerror(-rc));
+			move_undo(move, steps, step);
+			failed = true;
+		}
+	}
+	move_end(move, failed);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One move, one side of it. Both sides' steps are listed as data (move_source_steps, move_dest_steps); a driver
+ * (driver.c) walks the list in a thread of the move's own, is the only writer of the step, stamps times, and
+ * knows what to do when a step fails: undo backwards, or go back to an earlier step when only the
+ * connection was lost.
+ *
+ * Threads. The move's thread runs the steps, plain blocking calls under deadlines. The engine's callbacks
+ * (vhost events thread, workers) only set flags of a port and wake the move. Commands read under
+ * mover->lock and set `abort`, `commit`. Fields say who writes them.
+ */
+#ifndef CTRL_MIGRATE_MIGRATE_H
+#define CTRL_MIGRATE_MIGRATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "ctrl/channel/channel.h"
+#include "ctrl/migrate/mover.h"
+#include "ctrl/migrate/stream.h"
+#include "ctrl/migrate/tally.h"
+
+#define MOVE_TIMELINE_MAX 64
+#define MOVE_PORTS_MAX STREAM_PORTS_MAX
+
+/* What a step returns beside 0 (go on) and -errno (fail). */
+enum move_verdict {
+	MOVE_GOTO = 1, /* to move->go_to */
+	MOVE_LOST = 2, /* the connection is lost: step->on_lost, or fail */
+	MOVE_DONE = 3, /* nothing more to do: the rest is skipped */
+};
+
+struct move;
+
+struct move_step {
+	const char *name;
+	int (*run)(struct move *move);
+	void (*undo)(
+		struct move *move); /* what this step made; called backwards from the failed one */
+	const char
+		*on_lost; /* the step to begin again at when the connection is lost; NULL: fail */
+};
+extern const struct move_step move_source_steps[];
+extern const struct move_step move_dest_steps[];
+
+/* What happened to sessions; written by the move's thread. */
+struct move_sessions {
+	uint64_t bulk, delta, final; /* records sent (S) or received (D) */
+	uint64_t deaths;
+	uint64_t installed, updated, old, refused, conflict, foreign;
+	uint64_t by_reason[DROP_COUNT]; /* of refused and conflict */
+	uint64_t missed; /* S, after commit: what D did not get in its last state */
+	uint64_t digest;
+	uint32_t count;
+	bool digest_ok, compared;
+};
+
+struct move_port {
+	struct move *move;
+	uint32_t index;
+	struct vswitch_port *port; /* NULL: not made yet, or gone */
+	char name[VSWITCH_NAME_MAX];
+	struct stream_port offered;
+	struct tally tally;
+	struct vswitch_export *export;
+	struct vswitch_import *import;
+	/* set by the engine's callbacks, any thread */
+	_Atomic uint8_t role; /* as last heard */
+	_Atomic bool rings_up;
+	_Atomic uint64_t rings_down_ns, rings_up_ns, frozen_ns, active_ns; /* move's clock; last */
+	_Atomic bool degraded;
+	/* the move's thread */
+	bool adopted, prepared, tallied;
+	bool walked; /* D has all once */
+	uint64_t round, round_done; /* sent, applied */
+	uint64_t changed; /* in the last round */
+	uint64_t round_ns; /* when it was closed */
+	bool final_sent, verified, committed;
+	uint64_t final_serial;
+	uint64_t epoch; /* of the new owner */
+	bool final_loaded, announced, asked, told, again; /* D */
+	bool dest_verified; /* S: said at a reconnect */
+	bool parked; /* S */
+	bool taking_back;
+	uint64_t take_back_until_ns;
+	struct move_sessions sessions;
+	struct vswitch_counts before, after;
+	uint64_t stamp[12]; /* enum move_moment */
+};
+
+/* Moments of a cutover, per port, on the move's clock; 0: did not happen here. */
+enum move_moment {
+	MOMENT_RINGS_DOWN, /* S */
+	MOMENT_FROZEN, /* S */
+	MOMENT_FINAL_SENT, /* S */
+	MOMENT_FINAL_HERE, /* D */
+	MOMENT_VERIFIED, /* D: done; S: heard */
+	MOMENT_RINGS_UP, /* D */
+	MOMENT_ACTIVE, /* D */
+	MOMENT_ANNOUNCED, /* D */
+	MOMENT_COMMITTED, /* S: heard; D: sent */
+	MOMENT_PEERS_TOLD, /* D */
+	MOMENT_HOLD_EMPTY, /* D */
+	MOMENT_COUNT,
+};
+
+struct move_time {
+	const char *step;
+	uint64_t start_ns, end_ns; /* move's clock */
+	bool failed;
+};
+
+struct move {
+	struct move *next; /* mover->moves, newest first; under mover->lock */
+	struct mover *mover;
+	char id[37], caller_id[64], vm[64];
+	uint8_t id_bytes[16];
+	char peer[64];
+	struct in6_addr peer_vtep;
+	bool source, claim;
+	enum mover_mode mode;
+	pthread_t thread;
+	bool has_thread;
+	struct channel *channel; /* the move's thread */
+	struct channel_cancel cancel; /* set when the mover goes */
+	int wake_fd;
+	_Atomic bool kicked, stop, abort, commit, agent_stopped;
+	char abort_reason[STREAM_REASON_MAX]; /* before `abort` is set, under mover->lock */
+	struct channel *handed; /* D: a new connection of the same move; under mover->lock */
+	/* under mover->lock, written by the move's thread */
+	const struct move_step *steps;
+	uint32_t step;
+	enum mover_phase phase;
+	bool done, behind;
+	char reason[STREAM_REASON_MAX];
+	uint64_t serial;
+	struct move_time timeline[MOVE_TIMELINE_MAX];
+	uint32_t timeline_count;
+	uint64_t started_ns, ended_ns;
+	int64_t started_wall_s;
+	/* the move's thread */
+	const char *go_to;
+	uint32_t n_ports;
+	struct move_port port[MOVE_PORTS_MAX];
+	struct vswitch_section section[VSWITCH_SECTIONS_MAX]; /* of the offer */
+	uint32_t n_sections;
+	bool section_taken[VSWITCH_SECTIONS_MAX]; /* S */
+	int section_local[VSWITCH_SECTIONS_MAX]; /* D: by offered number; -1: skipped */
+	uint16_t state_versions[VSWITCH_SECTIONS_MAX]; /* D: by local number */
+	bool same_sections; /* D: local numbers are the offered ones */
+	bool accepted, ready, ready_asked, undone, peer_done, resumed;
+	bool past_freeze; /* some port has been frozen: only the other side's word ends it */
+	uint64_t heard_ns, said_ns;
+	_Atomic uint64_t lost_ns; /* D: connection lost since; the move thread writes */
+	uint32_t reconnects;
+	uint64_t bytes_sent, bytes_received; /* of closed channels */
+	uint64_t agent_at_ns[8];
+	char facts[1024]; /* what the VM's agent reported, JSON */
+	uint8_t *payload; /* FRAME_PAYLOAD_MAX_BYTES, for building messages */
+};
+
+/* ---- driver.c ---- */
+
+/* Runs the steps on this thread until they end; sets done. */
+void move_drive(struct move *move, const struct move_step *steps);
+void move_fail(struct move *move, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void move_phase(struct move *move, enum mover_phase phase);
+void move_changed(struct move *move); /* serial + 1, waiters woken */
+const char *move_step_name(const struct move *move);
+
+/* ---- link.c: what both sides do with their connection ---- */
+
+uint64_t move_now_ns(const struct move *move);
+void move_wake(struct move *move); /* any thread */
+/*
+ * Wait until `until_ns` for a frame, a wake-up or the time; one frame is given to the side's handler. 0, or
+ * -ECANCELED (abort asked), -ESHUTDOWN (mover goes), MOVE_LOST, or what the handler returned.
+ */
+int move_pump(struct move *move, uint64_t until_ns);
+int move_send(struct move *move, uint16_t type, uint16_t section, uint32_t port,
+	const struct wire_writer *w); /* w NULL: empty. 0 or MOVE_LOST */
+struct wire_writer move_writer(struct move *move);
+int move_send_text(struct move *move, uint16_t type, const char *text);
+void move_channel_drop(struct move *move);
+int move_on_frame(struct move *move, const struct frame *frame);
+int source_frame(struct move *move, const struct frame *frame);
+int dest_frame(struct move *move, const struct frame *frame);
+
+/* ---- source_sessions.c ---- */
+
+int source_bulk(struct move *move, struct move_port *p); /* in a new colour */
+int source_round(struct move *move, struct move_port *p);
+int source_final(struct move *move, struct move_port *p);
+void source_compare(struct move *move, struct move_port *p);
+
+/* ---- dest_sessions.c ---- */
+
+int dest_records(struct move *move, struct move_port *p, const struct frame *frame);
+int dest_deaths(struct move *move, struct move_port *p, const struct frame *frame);
+int dest_colour(struct move *move, struct move_port *p, const struct frame *frame);
+int dest_verify(struct move *move, struct move_port *p, const struct frame *frame);
+
+static inline struct move_port *move_port_of(struct move *move, uint32_t index)
+{
+	return index < move->n_ports ? &move->port[index] : NULL;
+}
+
+#endif

@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * All moves of a host: birth and death, the list, and what commands may do with one. The engine's callbacks are in
+ * mover_roles.c, peers of the config in mover_peers.c.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctrl/migrate/mover_impl.h"
+
+const char *mover_phase_name(enum mover_phase phase)
+{
+	static const char *const names[] = {
+		[MOVER_PREPARING] = "preparing",
+		[MOVER_READY] = "ready",
+		[MOVER_FINAL] = "final",
+		[MOVER_VERIFIED] = "verified",
+		[MOVER_COMMITTED] = "committed",
+		[MOVER_FAILED] = "failed",
+	};
+
+	return (unsigned int)phase < sizeof(names) / sizeof(names[0]) ? names[phase] : "unknown";
+}
+
+void mover_log(struct mover *mover, enum plugin_log_level level, const char *object,
+	const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	if (!mover->options.log)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	mover->options.log(mover->options.log_arg, level, object, text);
+}
+
+/* ---- moves ---- */
+
+static void id_text(const uint8_t id[16], char *text)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < 16; i++)
+		n += (size_t)sprintf(
+			text + n, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
+}
+
+struct move *move_new(struct mover *mover, const uint8_t id[16])
+{
+	struct move *move = calloc(1, sizeof(*move));
+
+	if (!move)
+		return NULL;
+	move->mover = mover;
+	memcpy(move->id_bytes, id, sizeof(move->id_bytes));
+	id_text(id, move->id);
+	move->payload = malloc(FRAME_PAYLOAD_MAX_BYTES);
+	move->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	move->started_ns = move_now_ns(move);
+	move->started_wall_s = channel_world_wall_s(&mover->world);
+	if (!move->payload || move->wake_fd < 0 || channel_cancel_init(&move->cancel) != 0) {
+		if (move->wake_fd >= 0)
+			close(move->wake_fd);
+		free(move->payload);
+		free(move);
+		return NULL;
+	}
+	return move;
+}
+
+void move_free(struct move *move)
+{
+	if (move->handed)
+		channel_close(move->handed);
+	move_channel_drop(move);
+	for (uint32_t i = 0; i < move->n_ports; i++)
+		if (move->port[i].tallied)
+			tally_fini(&move->port[i].tally);
+	channel_cancel_fini(&move->cancel);
+	close(move->wake_fd);
+	free(move->payload);
+	free(move);
+}
+
+/* Under the lock. The oldest ended ones beyond the history go; a thread that is over is joined by them. */
+void mover_enter(struct mover *mover, struct move *move)
+{
+	struct move **at = &mover->moves;
+	uint32_t ended = 0;
+
+	move->next = mover->moves;
+	mover->moves = move;
+	mover->counts.running++;
+	mover->counts.started++;
+	while (*at) {
+		struct move *old = *at;
+
+		ended += old->done;
+		if (!old->done || ended <= MOVER_HISTORY_MAX) {
+			at = &old->next;
+			continue;
+		}
+		*at = old->next;
+		if (old->has_thread)
+			pthread_join(old->thread, NULL);
+		move_free(old);
+	}
+}
+
+static void *move_main(void *arg)
+{
+	struct move *move = arg;
+	const struct vswitch *v = &move->mover->vswitch;
+
+	v->ops->thread_enter(v->ctx);
+	move_drive(move, move->steps);
+	v->ops->thread_leave(v->ctx);
+	return NULL;
+}
+
+/* The move is in the list. On failure it ends as failed. */
+int move_launch(struct move *move, const struct move_step *steps)
+{
+	int rc;
+
+	move->steps = steps;
+	rc = pthread_create(&move->thread, NULL, move_main, move);
+	if (rc == 0) {
+		move->has_thread = true;
+		pthread_setname_np(move->thread, move->source ? "ferry-move-out" : "ferry-move-in");
+		return 0;
+	}
+	move_fail(move, "no thread for the move: %s", strerror(rc));
+	pthread_mutex_lock(&move->mover->lock);
+	move->done = true;
+	move->phase = MOVER_FAILED;
+	move->mover->counts.running--;
+	move->mover->counts.failed++;
+	pthread_mutex_unlock(&move->mover->lock);
+	return -rc;
+}
+
+struct move *mover_find(struct mover *mover, const char *id)
+{
+	for (struct move *move = mover->moves; move; move = move->next)
+		if (strcmp(move->id, id) == 0 ||
+			(move->caller_id[0] && strcmp(move->caller_id, id) == 0))
+			return move;
+	return NULL;
+}
+
+struct move *mover_of_vport(struct mover *mover, const char *vport)
+{
+	for (struct move *move = mover->moves; move; move = move->next)
+		for (uint32_t i = 0; !move->done && i < move->n_ports; i++)
+			if (strcmp(move->port[i].name, vport) == 0)
+				return move;
+	return NULL;
+}
+
+/* ---- start ---- */
+
+struct collect {
+	struct mover *mover;
+	struct move *move;
+	char vm[64];
+	bool overflow;
+};
+
+static int collect_port(struct vswitch_port *port, void *arg)
+{
+	struct collect *collect = arg;
+	struct move *move = collect->move;
+	struct vswitch_port_info info;
+	struct move_port *p;
+
+	collect->mover->vswitch.ops->info(collect->mover->vswitch.ctx, port, &info);
+	if (strcmp(info.vm, collect->vm) != 0)
+		return 0;
+	if (move->n_ports == MOVE_PORTS_MAX) {
+		collect->overflow = true;
+		return 1;
+	}
+	p = &move->port[move->n_ports];
+	p->move = move;
+	p->index = move->n_ports++;
+	p->port = port;
+	snprintf(p->name, sizeof(p->name), "%s", info.name);
+	return 0;
+}
+
+/* All vports of the VM that `vport` names or belongs to. */
+static int move_collect(struct move *move, const char *vport, char *error, size_t error_len)
+{
+	struct mover *mover = move->mover;
+	const struct vswitch *v = &mover->vswitch;
+	struct collect collect = {.mover = mover, .move = move};
+	struct vswitch_port *port = v->ops->find(v->ctx, vport);
+	struct vswitch_port_info info;
+
+	snprintf(collect.vm, sizeof(collect.vm), "%s", vport);
+	if (port) {
+		v->ops->info(v->ctx, port, &info);
+		memcpy(collect.vm, info.vm, sizeof(collect.vm));
+	}
+	v->ops->foreach(v->ctx, collect_port, &collect);
+	if (move->n_ports == 0) {
+		snprintf(error, error_len, "no vport or VM \"%s\" here", vport);
+		return -ENOENT;
+	}
+	if (collect.overflow) {
+		snprintf(error, error_len, "VM %s has more than %d vports", collect.vm,
+			MOVE_PORTS_MAX);
+		return -E2BIG;
+	}
+	memcpy(move->vm, collect.vm, sizeof(move->vm));
+	return 0;
+}
+
+/* Under the lock. */
+static int start_allowed(
+	struct mover *mover, const struct move *move, char *error, size_t error_len)
+{
+	for (uint32_t i = 0; i < move->n_ports; i++) {
+		const struct move *other = mover_of_vport(mover, move->port[i].name);
+
+		if (!other)
+			continue;
+		snprintf(error, error_len, "vport %s: move %s %s %s is under way",
+			move->port[i].name, other->id, other->source ? "to" : "from", other->peer);
+		return -EBUSY;
+	}
+	if (mover->counts.running >= mover->limits.max_moves) {
+		snprintf(error, error_len,
+			"%u moves are under way, as many as migrate.max_moves "
+			"allows",
+			mover->counts.running);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int start_check(
+	struct mover *mover, const struct mover_request *request, char *error, size_t error_len)
+{
+	struct mover_peer peer;
+
+	if (!atomic_load(&mover->attached)) {
+		snprintf(error, error_len, "not ready yet");
+		return -EAGAIN;
+	}
+	if (strcmp(request->host, mover->name) == 0) {
+		snprintf(error, error_len, "%s is this host", request->host);
+		return -EINVAL;
+	}
+	if (!mover_peer_get(mover, request->host, &peer)) {
+		snprintf(error, error_len, "no peer \"%s\" in the configuration", request->host);
+		return -ENOENT;
+	}
+	if (!peer.port) {
+		snprintf(error, error_len, "peer %s has no address for moves in the configuration",
+			request->host);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+/* A start that was asked for before. */
+static bool start_known(struct mover *mover, const struct mover_request *request, char *id)
+{
+	struct move *move = NULL;
+
+	if (!request->caller_id)
+		return false;
+	pthread_mutex_lock(&mover->lock);
+	move = mover_find(mover, request->caller_id);
+	if (move && move->source)
+		memcpy(id, move->id, sizeof(move->id));
+	pthread_mutex_unlock(&mover->lock);
+	return move && move->source;
+}
+
+static int mover_launch(struct mover *mover, const struct mover_request *request, bool claim,
+	char *id, char *error, size_t error_len)
+{
+	uint8_t bytes[16];
+	struct move *move;
+	int rc;
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return -EIO;
+	move = move_new(mover, bytes);
+	if (!move)
+		return -ENOMEM;
+	move->source = true;
+	move->claim = claim;
+	move->mode = request->mode;
+	snprintf(move->peer, sizeof(move->peer), "%s", request->host);
+	snprintf(move->caller_id, sizeof(move->caller_id), "%s",
+		request->caller_id ? request->caller_id : "");
+	rc = move_collect(move, request->vport, error, error_len);
+	pthread_mutex_lock(&mover->lock);
+	if (rc == 0)
+		rc = start_allowed(mover, move, error, error_len);
+	if (rc == 0)
+		mover_enter(mover, move);
+	pthread_mutex_unlock(&mover->lock);
+	if (rc != 0) {
+		move_free(move);
+		return rc;
+	}
+	memcpy(id, move->id, sizeof(move->id));
+	return move_launch(move, move_source_steps);
+}
+
+int mover_start(struct mover *mover, const struct mover_request *request, char *id, char *error,
+	size_t error_len)
+{
+	int rc = start_check(mover, request, error, error_len);
+
+	if (rc != 0)
+		return rc;
+	if (start_known(mover, request, id))
+		return 0;
+	return mover_launch(mover, request, false, id, error, error_len);
+}
+
+int mover_give(
+	struct mover *mover, const char *vport, const char *host, char *error, size_t error_len)
+{
+	struct mover_request request = {.vport = vport, .host = host};
+	char id[37];
+
+	return mover_launch(mover, &request, true, id, error, error_len);
+}
+
+/* ---- what commands do with a move ---- */
+
+static int move_missing(const char *id, char *error, size_t error_len)
+{
+	snprintf(error, error_len, "no move \"%s\"", id);
+	return -ENOENT;
+}
+
+int mover_abort(struct mover *mover, const char *id, char *error, size_t error_len)
+{
+	struct move *move;
+	int rc = 0;
+
+	pthread_mutex_lock(&mover->lock);
+	move = mover_find(mover, id);
+	if (!move) {
+		rc = move_missing(id, error, error_len);
+	} else if (move->phase == MOVER_COMMITTED) {
+		snprintf(error, error_len, "too late: %s owns the VM",
+			move->source ? move->peer : "this host");
+		rc = -EALREADY;
+	} else if (!move->done && !atomic_load(&move->abort)) {
+		snprintf(move->abort_reason, sizeof(move->abort_reason), "aborted on %s",
+			mover->name);
+		atomic_store(&move->abort, true);
+		move_wake(move);
+	}
+	pthread_mutex_unlock(&mover->lock);
+	return rc;
+}
+
+int mover_commit(struct mover *mover, const char *id, char *error, size_t error_len)
+{
+	struct move *move;
+	int rc = 0;
+
+	pthread_mutex_lock(&mover->lock);
+	move = mover_find(mover, id);
+	if (!move) {
+		rc = move_missing(id, error, error_len);
+	} else if (move->done && move->phase != MOVER_COMMITTED) {
+		snprintf(error, error_len, "move %s is over: %s", move->id, move->reason);
+		rc = -EALREADY;
+	} else if (move->source) {
+		snprintf(error, error_len,
+			"commit on %s, where the VM runs from then on; here its "
+			"rings going down (or vport/pause) freezes it",
+			move->peer);
+		rc = -EINVAL;
+	} else {
+		atomic_store(&move->commit, true);
+		move_wake(move);
+	}
+	pthread_mutex_unlock(&mover->lock);
+	return rc;
+}
+
+/* Under the lock. */
+static void view_fill(const struct move *move, struct mover_view *view)
+{
+	memset(view, 0, sizeof(*view));
+	memcpy(view->id, move->id, sizeof(view->id));
+	memcpy(view->vm, move->vm, sizeof(view->vm));
+	memcpy(view->peer, move->peer, sizeof(view->peer));
+	snprintf(view->step, sizeof(view->step), "%s", move->done ? "-" : move_step_name(move));
+	memcpy(view->reason, move->reason, sizeof(view->reason));
+	view->source = move->source;
+	view->done = move->done;
+	view->behind = move->behind;
+	view->phase = move->phase;
+	view->serial = move->serial + 1;
+}
+
+int mover_view(struct mover *mover, const char *id, struct mover_view *view)
+{
+	struct move *move;
+
+	pthread_mutex_lock(&mover->lock);
+	move = mover_find(mover, id);
+	if (move)
+		view_fill(move, view);
+	pthread_mutex_unlock(&mover->lock);
+	return move ? 0 : -ENOENT;
+}
+
+int mover_wait(struct mover *mover, const char *id, uint64_t serial, uint32_t timeout_ms,
+	struct mover_view *view)
+{
+	struct timespec until;
+	struct move *move;
+	int rc = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000;
+	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&mover->lock);
+	while ((move = mover_find(mover, id)) != NULL && move->serial + 1 == serial && rc == 0)
+		rc = pthread_cond_timedwait(&mover->changed, &mover->lock, &until);
+	if (move)
+		view_fill(move, view);
+	pthread_mutex_unlock(&mover->lock);
+	return move ? 0 : -ENOENT;
+}
+
+void mover_counts(struct mover *mover, struct mover_counts *counts)
+{
+	pthread_mutex_lock(&mover->lock);
+	*counts = mover->counts;
+	counts->claims = mover->claims_waiting;
+	pthread_mutex_unlock(&mover->lock);
+}
+
+int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t error_len)
+{
+	struct move *move;
+
+	pthread_mutex_lock(&mover->lock);
+	move = mover_of_vport(mover, vport);
+	if (move)
+		snprintf(error, error_len, "vport %s: move %s %s %s owns it; abort the move first",
+			vport, move->id, move->source ? "to" : "from", move->peer);
+	pthread_mutex_unlock(&mover->lock);
+	return move ? -EBUSY : 0;
+}
+
+/* ---- life ---- */
+
+static void store_told(void *arg, const char *text)
+{
+	mover_log(arg, PLUGIN_LOG_ERROR, "store", "%s", text);
+}
+
+static void mover_names(struct mover *mover, const struct mover_options *options)
+{
+	const struct config *config = options->config;
+	const char *name = options->host_name ? options->host_name : config->host.name;
+
+	if (name)
+		snprintf(mover->name, sizeof(mover->name), "%s", name);
+	else if (gethostname(mover->name, sizeof(mover->name) - 1) != 0)
+		snprintf(mover->name, sizeof(mover->name), "localhost");
+	snprintf(mover->run_dir, sizeof(mover->run_dir), "%s",
+		options->run_dir ? options->run_dir
+				 : (config->host.run_dir ? config->host.run_dir : "/run/ferry"));
+}
+
+static int mover_channels(struct mover *mover, char *error, size_t error_len)
+{
+	const struct config *config = mover->options.config;
+	struct channel_host_config host = {.name = mover->name,
+		.certificate_path = config->tls.cert,
+		.key_path = config->tls.key,
+		.ca_path = config->tls.ca,
+		.insecure = config->tls.insecure,
+		.handshake_ms = config->migrate.connect_ms,
+		.world = &mover->world};
+	struct channel_error fault = {0};
+	int rc;
+
+	if (getrandom(host.boot_id, sizeof(host.boot_id), 0) != sizeof(host.boot_id))
+		return -EIO;
+	rc = channel_host_new(&host, &mover->channel_host, &fault);
+	if (rc != 0)
+		snprintf(error, error_len, "%s", fault.text);
+	return rc;
+}
+
+int mover_create(
+	const struct mover_options *options, struct mover **out, char *error, size_t error_len)
+{
+	struct mover *mover = calloc(1, sizeof(*mover));
+	pthread_condattr_t attr;
+	char dir[320];
+	int rc;
+
+	if (!mover)
+		return -ENOMEM;
+	mover->options = *options;
+	mover->world = options->world ? *options->world : channel_world_real;
+	pthread_mutex_init(&mover->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&mover->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	mover_names(mover, options);
+	snprintf(dir, sizeof(dir), "%s/vports", mover->run_dir);
+	rc = store_open(dir, store_told, mover, &mover->store, error, error_len);
+	if (rc == 0)
+		rc = mover_channels(mover, error, error_len);
+	if (rc == 0)
+		rc = mover_reload(mover, options->config, error, error_len);
+	mover->options.config = NULL;
+	if (rc != 0) {
+		mover_destroy(mover);
+		return rc;
+	}
+	*out = mover;
+	return 0;
+}
+
+void mover_destroy(struct mover *mover)
+{
+	if (!mover)
+		return;
+	mover_detach(mover);
+	channel_host_free(mover->channel_host);
+	bandwidth_free(mover->bandwidth);
+	store_close(mover->store);
+	mover_peers_free(mover);
+	pthread_cond_destroy(&mover->changed);
+	pthread_mutex_destroy(&mover->lock);
+	free(mover);
+}
+
+static void serve(void *arg, struct channel *channel)
+{
+	if (channel_hello(channel)->purpose == CHANNEL_PURPOSE_PEER)
+		exchange_serve(arg, channel);
+	else
+		dest_serve(arg, channel);
+}
+
+static void refused(void *arg, const struct channel_error *error)
+{
+	mover_log(arg, PLUGIN_LOG_WARN, "migrate", "refused: %s", error->text);
+}
+
+static int mover_listen(struct mover *mover, char *error, size_t error_len)
+{
+	struct channel_listener_config config = {.endpoint = {.address = mover->limits.listen.addr,
+							 .port = mover->limits.listen.port},
+		.accept = {.plain = mover->insecure,
+			.purposes = CHANNEL_PURPOSE_BIT(CHANNEL_PURPOSE_MOVE) |
+				    CHANNEL_PURPOSE_BIT(CHANNEL_PURPOSE_PEER)},
+		.serve = serve,
+		.refused = refused,
+		.ctx = mover};
+	struct channel_error fault;
+	int rc;
+
+	if (!config.endpoint.port)
+		return 0;
+	rc = channel_listener_start(mover->channel_host, &config, &mover->listener, &fault);
+	if (rc != 0)
+		snprintf(error, error_len, "migrate.listen: %s", fault.text);
+	return rc;
+}
+
+/* A vport that came with a move is in no config: made again from what it came with. */
+static int vport_again(const struct store_entry *entry, void *arg)
+{
+	struct mover *mover = arg;
+	const struct vswitch *v = &mover->vswitch;
+	char *text = store_description(mover->store, entry->name), error[256] = "";
+	struct vswitch_port *port;
+	bool adopted;
+	int rc = 0;
+
+	if (text && !v->ops->find(v->ctx, entry->name)) {
+		rc = v->ops->prepare(v->ctx, (const uint8_t *)text, strlen(text), &port, &adopted,
+			error, sizeof(error));
+		if (rc == 0 && (entry->role == ROLE_OWNER || entry->role == ROLE_MOVED ||
+				       entry->role == ROLE_FROZEN))
+			rc = mover_role_restore(mover, port, entry);
+	}
+	if (rc != 0)
+		mover_log(mover, PLUGIN_LOG_ERROR, entry->name,
+			"came with a move and cannot be made again: %s",
+			error[0] ? error : strerror(-rc));
+	free(text);
+	return 0;
+}
+
+static int relay_again(const struct store_entry *entry, void *arg)
+{
+	struct mover *mover = arg;
+	const struct vswitch *v = &mover->vswitch;
+	struct vswitch_port *port = v->ops->find(v->ctx, entry->name);
+
+	if (port && (entry->role == ROLE_MOVED || entry->role == ROLE_FROZEN) &&
+		!IN6_IS_ADDR_UNSPECIFIED(&entry->vtep))
+		v->ops->relay_to(v->ctx, port, &entry->vtep);
+	return 0;
+}
+
+int mover_attach(struct mover *mover, struct setup *setup, char *error, size_t error_len)
+{
+	int rc = vswitch_ferry_create(setup, &mover->ferry);
+
+	if (rc != 0) {
+		snprintf(error, error_len, "%s", strerror(-rc));
+		return rc;
+	}
+	mover->setup = setup;
+	mover->vswitch = vswitch_ferry_ops(mover->ferry);
+	store_foreach(mover->store, vport_again, mover);
+	store_foreach(mover->store, relay_again, mover);
+	atomic_store(&mover->attached, true);
+	rc = exchange_start(mover);
+	if (rc == 0)
+		rc = mover_listen(mover, error, error_len);
+	if (rc == 0)
+		mover_claims_again(mover);
+	else
+		mover_detach(mover);
+	return rc;
+}
+
+static void moves_stop(struct mover *mover)
+{
+	struct move *move;
+
+	pthread_mutex_lock(&mover->lock);
+	for (move = mover->moves; move; move = move->next) {
+		atomic_store(&move->stop, true);
+		channel_cancel_set(&move->cancel);
+		move_wake(move);
+	}
+	pthread_mutex_unlock(&mover->lock);
+	while (mover->moves) {
+		move = mover->moves;
+		if (move->has_thread)
+			pthread_join(move->thread, NULL);
+		pthread_mutex_lock(&mover->lock);
+		mover->moves = move->next;
+		pthread_mutex_unlock(&mover->lock);
+		for (uint32_t i = 0; i < move->n_ports; i++) {
+			mover->vswitch.ops->export_close(move->port[i].export);
+			mover->vswitch.ops->import_close(move->port[i].import);
+		}
+		move_free(move);
+	}
+}
+
+void mover_detach(struct mover *mover)
+{
+	if (!mover->ferry)
+		return;
+	atomic_store(&mover->attached, false);
+	exchange_stop(mover);
+	if (mover->listener)
+		channel_listener_stop(mover->listener);
+	mover->listener = NULL;
+	exchange_free(mover);
+	moves_stop(mover);
+	vswitch_ferry_destroy(mover->ferry);
+	mover->ferry = NULL;
+}

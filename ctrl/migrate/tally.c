@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctrl/migrate/tally.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES 16u
+#define ROOM_MIN 1024u
+#define GONE UINT64_MAX /* deleted: a probe goes on past it */
+
+static uint32_t first_place(const struct tally *tally, uint64_t id)
+{
+	uint64_t group = (id / LANES) * 0x9e3779b97f4a7c15ULL;
+
+	return ((uint32_t)(group >> 32) & (tally->room / LANES - 1)) * LANES +
+	       (uint32_t)(id % LANES);
+}
+
+static uint32_t next_place(const struct tally *tally, uint32_t at)
+{
+	return (at + LANES) & (tally->room - 1);
+}
+
+static int tally_room(struct tally *tally, uint32_t room)
+{
+	/* Large and zero: from the kernel, given back at once. */
+	tally->entry = calloc(room, sizeof(*tally->entry));
+	tally->mark = calloc(room, 1);
+	if (!tally->entry || !tally->mark) {
+		free(tally->entry);
+		free(tally->mark);
+		return -ENOMEM;
+	}
+	tally->room = room;
+	tally->used = 0;
+	return 0;
+}
+
+int tally_init(struct tally *tally, uint32_t expected)
+{
+	uint32_t room = ROOM_MIN;
+
+	memset(tally, 0, sizeof(*tally));
+	while (room < (1u << 30) && room / 2 < expected)
+		room *= 2;
+	return tally_room(tally, room);
+}
+
+void tally_fini(struct tally *tally)
+{
+	free(tally->entry);
+	free(tally->mark);
+	memset(tally, 0, sizeof(*tally));
+}
+
+/* Its place, or UINT32_MAX. */
+static uint32_t place_of(const struct tally *tally, uint64_t id)
+{
+	uint32_t at = first_place(tally, id);
+
+	for (uint32_t i = 0; i < tally->room / LANES; i++) {
+		if (tally->entry[at].id == id)
+			return at;
+		if (tally->entry[at].id == 0)
+			break;
+		at = next_place(tally, at);
+	}
+	return UINT32_MAX;
+}
+
+/* The first free or deleted place of its lane, which is full when there is none. */
+static uint32_t place_for(const struct tally *tally, uint64_t id)
+{
+	uint32_t at = first_place(tally, id);
+
+	for (uint32_t i = 0; i < tally->room / LANES; i++) {
+		if (tally->entry[at].id == 0 || tally->entry[at].id == GONE)
+			return at;
+		at = next_place(tally, at);
+	}
+	return UINT32_MAX;
+}
+
+static int tally_grow(struct tally *tally, uint32_t room)
+{
+	struct tally old = *tally;
+	int rc;
+
+	if (room > 1u << 30)
+		return -ENOMEM;
+	rc = tally_room(tally, room);
+	if (rc != 0) {
+		*tally = old;
+		return rc;
+	}
+	for (uint32_t i = 0; i < old.room; i++) {
+		uint32_t at;
+
+		if (old.entry[i].id == 0 || old.entry[i].id == GONE)
+			continue;
+		/* Never full: what shares a lane now shared one before, with fewer places. */
+		at = place_for(tally, old.entry[i].id);
+		tally->entry[at] = old.entry[i];
+		tally->mark[at] = old.mark[i];
+		tally->used++;
+	}
+	free(old.entry);
+	free(old.mark);
+	return 0;
+}
+
+/* A place for a new id: what was deleted is swept out, or the room doubles. */
+static int tally_place(struct tally *tally, uint64_t id, uint32_t *at)
+{
+	int rc = 0;
+
+	if (tally->used >= tally->room / 8 * 5)
+		rc = tally_grow(
+			tally, tally->count > tally->room / 4 ? tally->room * 2 : tally->room);
+	while (rc == 0 && (*at = place_for(tally, id)) == UINT32_MAX)
+		rc = tally_grow(tally, tally->room * 2);
+	return rc;
+}
+
+int tally_put(struct tally *tally, uint64_t id, uint64_t hash, enum tally_mark mark)
+{
+	uint32_t at = place_of(tally, id);
+
+	if (id == 0 || id == GONE)
+		return -EINVAL;
+	if (at != UINT32_MAX) {
+		tally->digest -= tally->entry[at].hash;
+	} else {
+		int rc = tally_place(tally, id, &at);
+
+		if (rc != 0)
+			return rc;
+		tally->used += tally->entry[at].id == 0;
+		tally->entry[at].id = id;
+		tally->count++;
+	}
+	tally->entry[at].hash = hash;
+	tally->mark[at] = (uint8_t)(mark | tally->colour << 4);
+	tally->digest += hash;
+	return 0;
+}
+
+static void remove_at(struct tally *tally, uint32_t at)
+{
+	tally->digest -= tally->entry[at].hash;
+	tally->entry[at].id = GONE;
+	tally->count--;
+}
+
+bool tally_remove(struct tally *tally, uint64_t id)
+{
+	uint32_t at = id == 0 || id == GONE ? UINT32_MAX : place_of(tally, id);
+
+	if (at == UINT32_MAX)
+		return false;
+	remove_at(tally, at);
+	return true;
+}
+
+bool tally_find(const struct tally *tally, uint64_t id, uint64_t *hash)
+{
+	uint32_t at = id == 0 || id == GONE ? UINT32_MAX : place_of(tally, id);
+
+	if (at == UINT32_MAX)
+		return false;
+	*hash = tally->entry[at].hash;
+	return true;
+}
+
+void tally_recolour(struct tally *tally)
+{
+	tally->colour = (tally->colour + 1) & 0xf;
+}
+
+bool tally_current(const struct tally *tally, uint64_t id)
+{
+	uint32_t at = id == 0 || id == GONE ? UINT32_MAX : place_of(tally, id);
+
+	return at != UINT32_MAX && tally->mark[at] >> 4 == tally->colour;
+}
+
+uint32_t tally_sweep(struct tally *tally)
+{
+	uint32_t swept = 0;
+
+	for (uint32_t i = 0; i < tally->room; i++)
+		if (tally->entry[i].id != 0 && tally->entry[i].id != GONE &&
+			tally->mark[i] >> 4 != tally->colour) {
+			remove_at(tally, i);
+			swept++;
+		}
+	return swept;
+}
+
+uint32_t tally_marked(const struct tally *tally, enum tally_mark mark)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < tally->room; i++)
+		count += tally->entry[i].id != 0 && tally->entry[i].id != GONE &&
+			 (tally->mark[i] & 0xf) == mark;
+	return count;
+}

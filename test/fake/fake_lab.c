@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "test/fake/fake_lab.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_ip.h>
+
+#include "dataplane/session_import.h"
+#include "dataplane/session_walk.h"
+#include "dataplane/vport.h"
+
+static uint64_t lab_now(void *arg)
+{
+	return __atomic_load_n(&((struct fake_lab *)arg)->now_ns, __ATOMIC_RELAXED);
+}
+
+static void lab_log(void *arg, enum plugin_log_level level, const char *object, const char *text)
+{
+	struct fake_lab *lab = arg;
+	size_t used = strlen(lab->log);
+
+	(void)level;
+	snprintf(lab->log + used, sizeof(lab->log) - used, "%s: %s\n", object, text);
+	if (used > sizeof(lab->log) / 2)
+		memmove(lab->log, lab->log + used / 2, strlen(lab->log + used / 2) + 1);
+	if (!lab->quiet)
+		fprintf(stderr, "# %s: %s\n", object, text);
+}
+
+void fake_lab_new(struct fake_lab *lab, uint32_t hosts)
+{
+	memset(lab, 0, sizeof(*lab));
+	lab->hosts = hosts;
+	lab->now_ns = 1000000000000ULL;
+	strcpy(lab->dir, "/tmp/ferry-lab.XXXXXX");
+	assert(mkdtemp(lab->dir));
+	for (uint32_t i = 0; i < hosts; i++) {
+		/* A free port each: taken and let go. */
+		struct sockaddr_in addr = {
+			.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		socklen_t len = sizeof(addr);
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		assert(fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) == 0 &&
+			getsockname(fd, (struct sockaddr *)&addr, &len) == 0);
+		lab->port[i] = ntohs(addr.sin_port);
+		close(fd);
+	}
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+void fake_lab_free(struct fake_lab *lab)
+{
+	for (uint32_t i = 0; i < lab->hosts; i++)
+		fake_lab_stop(lab, i);
+	nftw(lab->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void lab_config(struct fake_lab *lab, uint32_t host)
+{
+	struct config_error fault;
+	char error[1024], *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	fprintf(f, "host: {name: h%u, run_dir: %s/h%u}\n", host, lab->dir, host);
+	fprintf(f, "engine: {workers: 1, sessions: %u, mbufs: 2048, session_quota_percent: 90}\n",
+		lab->sessions ? lab->sessions : 16384);
+	fprintf(f, "uplink: {device: net_null0, ips: [192.0.2.%u/24], mtu: 1600}\n", host + 1);
+	fprintf(f, "tls: {insecure: true}\n");
+	fprintf(f, "plugins: []\n");
+	fprintf(f, "migrate: {listen: '127.0.0.1:%u'%s%s}\n", lab->port[host],
+		lab->migrate ? ", " : "", lab->migrate ? lab->migrate : "");
+	fprintf(f, "peers:\n");
+	for (uint32_t i = 0; i < lab->hosts; i++)
+		if (i != host)
+			fprintf(f,
+				"  - {name: h%u, vteps: [192.0.2.%u], address: '127.0.0.1:%u'}\n",
+				i, i + 1, lab->port[i]);
+	fprintf(f, "vpcs:\n  - {name: shop, vni: 100, subnets: [10.0.0.0/24, 'fd00::/64'], "
+		   "gateway_ips: [10.0.0.1, 'fd00::1'], gateway_mac: '02:00:00:00:00:fe'}\n");
+	if (lab->vports[host])
+		fprintf(f, "vports:\n%s", lab->vports[host]);
+	if (lab->extra[host])
+		fprintf(f, "%s", lab->extra[host]);
+	fclose(f);
+	if (config_load_text(text, len, "lab", &lab->host[host].config, &fault) != 0) {
+		config_error_format(&fault, error, sizeof(error));
+		fprintf(stderr, "# %s\n%s", error, text);
+		assert(!"config");
+	}
+	free(text);
+}
+
+void fake_lab_start(struct fake_lab *lab, uint32_t host)
+{
+	struct fake_lab_host *h = &lab->host[host];
+	struct mover_options options = {.log = lab_log, .log_arg = lab};
+	struct setup_options setup = {.ring_ports = true, .paused = true, .birth = mover_birth};
+	char error[512] = "", name[8];
+
+	memset(h, 0, sizeof(*h));
+	lab_config(lab, host);
+	snprintf(name, sizeof(name), "lab%u", host);
+	options.config = h->config;
+	if (mover_create(&options, &h->mover, error, sizeof(error)) != 0) {
+		fprintf(stderr, "# %s\n", error);
+		assert(!"mover");
+	}
+	setup.clock.now_ns = lab_now;
+	setup.clock.arg = lab;
+	setup.engine_name = name;
+	setup.birth_arg = h->mover;
+	setup.callbacks = (struct engine_callbacks){.log = lab_log,
+		.role_store = mover_role_store,
+		.role_changed = mover_role_changed,
+		.rings = mover_rings,
+		.relayed_from = mover_relayed_from,
+		.arg = h->mover};
+	setup.callbacks.log = NULL;
+	if (setup_create(h->config, &setup, &h->setup, error, sizeof(error)) != 0) {
+		fprintf(stderr, "# %s\n", error);
+		assert(!"setup");
+	}
+	h->engine = setup_engine(h->setup);
+	h->uplink = engine_uplink_port(h->engine);
+	h->up = true;
+	if (mover_attach(h->mover, h->setup, error, sizeof(error)) != 0) {
+		fprintf(stderr, "# %s\n", error);
+		assert(!"attach");
+	}
+}
+
+void fake_lab_stop(struct fake_lab *lab, uint32_t host)
+{
+	struct fake_lab_host *h = &lab->host[host];
+
+	if (!h->up)
+		return;
+	h->up = false;
+	mover_detach(h->mover);
+	setup_destroy(h->setup);
+	mover_destroy(h->mover);
+	config_free(h->config);
+}
+
+/* ---- the fabric ---- */
+
+static void fabric_give(struct fake_lab *lab, uint32_t to, const uint8_t *frame, size_t len)
+{
+	struct fake_lab_host *h = &lab->host[to];
+	struct rte_mbuf *m;
+
+	if (!h->up || h->cut)
+		return;
+	m = fake_frame_mbuf(frame, len, engine_pool(h->engine));
+	if (m && port_ring_inject(h->uplink, m) != 0)
+		rte_pktmbuf_free(m);
+}
+
+static void fabric_carry(struct fake_lab *lab, uint32_t from, const uint8_t *frame, size_t len)
+{
+	const struct rte_ether_hdr *ether = (const struct rte_ether_hdr *)frame;
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(ether + 1);
+
+	lab->fabric_frames++;
+	if (lab->host[from].cut || (lab->tap && !lab->tap(lab->tap_arg, from, frame, len)))
+		return;
+	for (uint32_t to = 0; to < lab->hosts; to++) {
+		if (to == from)
+			continue;
+		if (ether->ether_type == RTE_BE16(RTE_ETHER_TYPE_IPV4) &&
+			ip->dst_addr != rte_cpu_to_be_32(0xc0000200u + to + 1))
+			continue;
+		fabric_give(lab, to, frame, len);
+	}
+}
+
+static bool lab_round(struct fake_lab *lab)
+{
+	uint8_t frame[FAKE_FRAME_MAX];
+	bool moved = false;
+	size_t len;
+
+	for (uint32_t i = 0; i < lab->hosts; i++) {
+		struct fake_lab_host *h = &lab->host[i];
+
+		if (!h->up)
+			continue;
+		moved = engine_poll(h->engine) > 0 || moved;
+		while ((len = fake_host_receive(h->uplink, frame, sizeof(frame))) > 0) {
+			fabric_carry(lab, i, frame, len);
+			moved = true;
+		}
+	}
+	return moved;
+}
+
+void fake_lab_run(struct fake_lab *lab)
+{
+	uint64_t real_ns = rte_get_timer_cycles() * 1000000 / (rte_get_timer_hz() / 1000);
+
+	if (lab->real_ns && !lab->frozen)
+		__atomic_add_fetch(&lab->now_ns, real_ns - lab->real_ns, __ATOMIC_RELAXED);
+	lab->real_ns = real_ns;
+	for (int i = 0; i < 10000 && lab_round(lab); i++)
+		;
+	for (uint32_t i = 0; i < lab->hosts; i++)
+		if (lab->host[i].up)
+			engine_tick(lab->host[i].engine);
+}
+
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+void fake_lab_run_ms(struct fake_lab *lab, uint32_t time_ms)
+{
+	fake_lab_until(lab, never, NULL, time_ms);
+}
+
+bool fake_lab_until(struct fake_lab *lab, bool (*done)(void *arg), void *arg, uint32_t timeout_ms)
+{
+	uint64_t end = rte_get_timer_cycles() + timeout_ms * (rte_get_timer_hz() / 1000);
+
+	do {
+		fake_lab_run(lab);
+		if (done(arg))
+			return true;
+		usleep(200);
+	} while (rte_get_timer_cycles() < end);
+	return false;
+}
+
+/* ---- vports ---- */
+
+struct vport *fake_lab_vport(struct fake_lab *lab, uint32_t host, const char *name)
+{
+	return engine_vport_find(lab->host[host].engine, name);
+}
+
+enum role fake_lab_role(struct fake_lab *lab, uint32_t host, const char *name)
+{
+	struct vport *v = lab->host[host].up ? fake_lab_vport(lab, host, name) : NULL;
+
+	return v ? vport_role(v) : ROLE_COUNT;
+}
+
+void fake_lab_rings(struct fake_lab *lab, uint32_t host, const char *name, bool up)
+{
+	struct vport *v = fake_lab_vport(lab, host, name);
+
+	assert(v);
+	if (up)
+		port_resume(v->port);
+	else
+		port_pause(v->port);
+}
+
+/* ---- moves ---- */
+
+void fake_lab_move(struct fake_lab *lab, uint32_t from, uint32_t to, const char *name, char *id)
+{
+	char host[8], error[512] = "";
+	struct mover_request request = {.vport = name, .host = host, .mode = MOVER_RINGS};
+
+	snprintf(host, sizeof(host), "h%u", to);
+	if (mover_start(lab->host[from].mover, &request, id, error, sizeof(error)) != 0) {
+		fprintf(stderr, "# %s\n", error);
+		assert(!"move starts");
+	}
+}
+
+struct phase_wait {
+	struct mover *mover;
+	const char *id;
+	enum mover_phase phase;
+	struct mover_view view;
+};
+
+static bool phase_reached(void *arg)
+{
+	struct phase_wait *wait = arg;
+
+	return mover_view(wait->mover, wait->id, &wait->view) == 0 &&
+	       (wait->view.phase == wait->phase || wait->view.done);
+}
+
+bool fake_lab_phase(struct fake_lab *lab, uint32_t host, const char *id, enum mover_phase phase,
+	uint32_t timeout_ms)
+{
+	struct phase_wait wait = {.mover = lab->host[host].mover, .id = id, .phase = phase};
+
+	fake_lab_until(lab, phase_reached, &wait, timeout_ms);
+	if (wait.view.phase != phase)
+		fprintf(stderr, "# h%u: phase %s, step %s, not %s: %s\n", host,
+			mover_phase_name(wait.view.phase), wait.view.step, mover_phase_name(phase),
+			wait.view.reason);
+	return wait.view.phase == phase;
+}
+
+static bool move_over(void *arg)
+{
+	struct phase_wait *wait = arg;
+
+	return mover_view(wait->mover, wait->id, &wait->view) == 0 && wait->view.done;
+}
+
+void fake_lab_over(struct fake_lab *lab, uint32_t host, const char *id, struct mover_view *view)
+{
+	struct phase_wait wait = {.mover = lab->host[host].mover, .id = id};
+
+	if (!fake_lab_until(lab, move_over, &wait, 20000)) {
+		fprintf(stderr, "# h%u: phase %s, step %s: %s\n", host,
+			mover_phase_name(wait.view.phase), wait.view.step, wait.view.reason);
+		assert(!"the move ends");
+	}
+	*view = wait.view;
+}
+
+struct all_ports {
+	struct fake_lab *lab;
+	uint32_t host;
+	const char *vm;
+	bool up;
+	char name[16][64];
+	uint32_t count;
+};
+
+static int port_of_vm(struct vport *v, void *arg)
+{
+	struct all_ports *all = arg;
+
+	if (strcmp(v->vm, all->vm) == 0 || strcmp(v->name, all->vm) == 0)
+		snprintf(all->name[all->count++], 64, "%s", v->name);
+	return 0;
+}
+
+static void vm_rings(struct fake_lab *lab, uint32_t host, const char *vm, bool up)
+{
+	struct all_ports all = {.lab = lab, .host = host, .vm = vm, .up = up};
+	struct vport *v = fake_lab_vport(lab, host, vm);
+
+	if (v)
+		all.vm = v->vm;
+	engine_vport_foreach(lab->host[host].engine, port_of_vm, &all);
+	for (uint32_t i = 0; i < all.count; i++)
+		fake_lab_rings(lab, host, all.name[i], up);
+}
+
+void fake_lab_migrate(struct fake_lab *lab, uint32_t from, uint32_t to, const char *name)
+{
+	struct mover_view view;
+	char id[37];
+
+	fake_lab_move(lab, from, to, name, id);
+	assert(fake_lab_phase(lab, from, id, MOVER_READY, 10000));
+	vm_rings(lab, from, name, false);
+	assert(fake_lab_phase(lab, from, id, MOVER_VERIFIED, 10000));
+	vm_rings(lab, to, name, true);
+	fake_lab_over(lab, from, id, &view);
+	assert(view.phase == MOVER_COMMITTED);
+	fake_lab_over(lab, to, id, &view);
+	assert(view.phase == MOVER_COMMITTED);
+}
+
+/* ---- packets and sessions ---- */
+
+void fake_lab_send(
+	struct fake_lab *lab, uint32_t host, const char *vport, const struct fake_packet *packet)
+{
+	struct vport *v = fake_lab_vport(lab, host, vport);
+	struct rte_mbuf *m = fake_packet_mbuf(packet, engine_pool(lab->host[host].engine));
+
+	assert(v && m && port_ring_inject(v->port, m) == 0);
+	fake_lab_run(lab);
+}
+
+uint32_t fake_lab_drain(struct fake_lab *lab, uint32_t host, const char *vport)
+{
+	return fake_host_drain(fake_lab_vport(lab, host, vport)->port);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static char *record_line(const struct session_record *record)
+{
+	struct session_record copy = *record;
+	uint8_t bytes[SESSION_RECORD_MAX];
+	char *line = malloc(SESSION_RECORD_MAX * 2 + 80), *at = line;
+	int len;
+
+	copy.life_ms = copy.age_ms = 0;
+	copy.version = 0;
+	memset(&copy.action, 0, sizeof(copy.action));
+	len = session_record_pack(&copy, bytes, sizeof(bytes), NULL);
+	assert(line && len > 0);
+	at += sprintf(at, "%u %u %llu ", ntohs(record->tuple.remote_port),
+		ntohs(record->tuple.local_port), (unsigned long long)record->birth_id);
+	for (int i = 0; i < len; i++)
+		at += sprintf(at, "%02x", bytes[i]);
+	return line;
+}
+
+char *fake_lab_dump(struct fake_lab *lab, uint32_t host, const char *vport)
+{
+	struct engine *engine = lab->host[host].engine;
+	struct vport *v = fake_lab_vport(lab, host, vport);
+	struct session *living[SLAB_CHUNK_SESSIONS];
+	struct session_record record;
+	struct session_walk walk;
+	uint32_t count = 0, room = 0;
+	char **lines = NULL, *text = NULL;
+	bool end = false;
+	size_t len = 0;
+	FILE *f;
+	int reader = engine_reader_register(engine);
+
+	assert(v && reader >= 0);
+	session_walk_begin(&walk, v, 0);
+	while (!end) {
+		uint32_t n;
+
+		engine_reader_online(engine, reader);
+		n = session_walk_next(&walk, living, &end);
+		for (uint32_t i = 0; i < n; i++) {
+			session_walk_read(living[i], &record);
+			if (count == room) {
+				room = room ? room * 2 : 1024;
+				lines = realloc(lines, room * sizeof(*lines));
+				assert(lines);
+			}
+			lines[count++] = record_line(&record);
+		}
+		engine_reader_offline(engine, reader);
+	}
+	session_walk_end(&walk);
+	engine_reader_unregister(engine, reader);
+	if (count)
+		qsort(lines, count, sizeof(*lines), by_text);
+	f = open_memstream(&text, &len);
+	fprintf(f, "%u sessions\n", count);
+	for (uint32_t i = 0; i < count; i++) {
+		fprintf(f, "%s\n", lines[i]);
+		free(lines[i]);
+	}
+	free(lines);
+	fclose(f);
+	return text;
+}
+
+void fake_lab_sessions(
+	struct fake_lab *lab, uint32_t host, const char *vport, uint32_t first, uint32_t count)
+{
+	struct engine *engine = lab->host[host].engine;
+	struct vport *v = fake_lab_vport(lab, host, vport);
+	const uint16_t versions[VPORT_PLUGINS_MAX] = {0};
+	struct import_context context = {.vport = v, .state_versions = versions, .operator= true };
+	int reader = engine_reader_register(engine);
+	enum drop_reason reason;
+
+	assert(v && reader >= 0);
+	engine_reader_online(engine, reader);
+	for (uint32_t i = first; i < first + count; i++) {
+		struct session_record record = {
+			.tuple = {.local = fake_addr("10.0.0.5"),
+				.remote = fake_addr("10.0.0.9"),
+				.vni = v->vni,
+				.local_port = htons(80),
+				.remote_port = htons((uint16_t)i),
+				.proto = IPPROTO_TCP},
+			.birth_id = atomic_fetch_add(&v->next_birth_id, 1),
+			.state = SESSION_TCP_ESTABLISHED | SESSION_ASSURED | SESSION_FIRST_INGRESS,
+			.life_ms = 1000000,
+			.half = {{.packets = 3,
+					 .bytes = 1500 + i,
+					 .seq_end = 1000 + i,
+					 .seq_limit = 70000 + i,
+					 .window_max = 65535,
+					 .scale = 7,
+					 .flags = SESSION_HALF_SEEN},
+				{.packets = 4,
+					.bytes = 300,
+					.seq_end = 9000 + i,
+					.seq_limit = 80000 + i,
+					.window_max = 65535,
+					.scale = 9,
+					.flags = SESSION_HALF_SEEN}},
+		};
+		enum import_outcome outcome;
+
+		/* More than 64 k: the next remote host. */
+		record.tuple.remote.s6_addr[15] = (uint8_t)(9 + (i >> 16));
+		outcome = session_import(&context, &record, &reason);
+		if (outcome != IMPORT_INSTALLED) {
+			fprintf(stderr, "# %s, reason %d\n", import_outcome_name(outcome), reason);
+			assert(!"a session");
+		}
+		if (i % 1024 == 0) {
+			engine_reader_offline(engine, reader);
+			engine_reader_online(engine, reader);
+		}
+	}
+	engine_reader_offline(engine, reader);
+	engine_reader_unregister(engine, reader);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_FAKE_LAB_H
+#define FERRY_FAKE_LAB_H
+/*
+ * Up to four hypervisors in one process: real engines on ring ports, real movers, joined by real connections on
+ * loopback (plain), and a fabric that carries the uplinks' frames. Host i is called "h<i>", its VTEP is
+ * 192.0.2.<i+1>. One thread polls everything: fake_lab_run(), and while a call here waits.
+ *
+ * Each knows VPC 100, 10.0.0.0/24 and fd00::/64. A host's vports are given when it starts, as YAML; they are born
+ * with rings down, fake_lab_rings() is the VM coming and going.
+ */
+#include "ctrl/migrate/mover.h"
+#include "test/fake/fake_host.h"
+
+#define FAKE_LAB_HOSTS 4
+#define FAKE_LAB_VM \
+	"  - {name: v, vm: vm1, vpc: shop, mac: '02:00:00:00:00:05', ips: [10.0.0.5, " \
+	"'fd00::5'],\n" \
+	"     uuid: 00000000-0000-4000-8000-000000000005, port: {path: /tmp/v.sock}}\n"
+
+struct fake_lab_host {
+	bool up;
+	struct config *config;
+	struct setup *setup;
+	struct engine *engine;
+	struct mover *mover;
+	struct port *uplink;
+	bool cut; /* the fabric drops what it sends and what is for it */
+};
+
+struct fake_lab {
+	struct fake_lab_host host[FAKE_LAB_HOSTS];
+	uint32_t hosts;
+	uint64_t now_ns; /* of all engines; moves with real time in fake_lab_run() unless frozen */
+	bool frozen;
+	uint64_t real_ns;
+	char dir[64];
+	uint16_t port[FAKE_LAB_HOSTS];
+	const char *extra[FAKE_LAB_HOSTS]; /* more YAML for a host, top level; NULL: none */
+	const char *vports[FAKE_LAB_HOSTS]; /* YAML list entries, or NULL */
+	const char *migrate; /* "key: value, key: value" for all; NULL: none */
+	uint32_t sessions; /* table size; 0: 16384 */
+	uint64_t fabric_frames;
+	/* Sees each frame on the fabric; false: lost. May be NULL. */
+	bool (*tap)(void *arg, uint32_t from, const uint8_t *frame, size_t len);
+	void *tap_arg;
+	bool quiet;
+	char log[16384]; /* what was said, for tests that look for a reason */
+};
+
+/* Sets up paths and ports; hosts are started one by one. */
+void fake_lab_new(struct fake_lab *lab, uint32_t hosts);
+void fake_lab_free(struct fake_lab *lab);
+void fake_lab_start(struct fake_lab *lab, uint32_t host);
+/* Orderly or not, the same: nobody is told. The store stays. */
+void fake_lab_stop(struct fake_lab *lab, uint32_t host);
+
+/* Poll all engines and carry frames until nothing moves. */
+void fake_lab_run(struct fake_lab *lab);
+/* Run for so long, in real time. */
+void fake_lab_run_ms(struct fake_lab *lab, uint32_t time_ms);
+/* Run until done(arg), false after timeout_ms. */
+bool fake_lab_until(struct fake_lab *lab, bool (*done)(void *arg), void *arg, uint32_t timeout_ms);
+
+struct vport *fake_lab_vport(struct fake_lab *lab, uint32_t host, const char *name);
+enum role fake_lab_role(struct fake_lab *lab, uint32_t host, const char *name);
+void fake_lab_rings(struct fake_lab *lab, uint32_t host, const char *name, bool up);
+
+/* A move of VM or vport `name`; the id is kept by the caller (37 bytes). Asserts that it starts. */
+void fake_lab_move(struct fake_lab *lab, uint32_t from, uint32_t to, const char *name, char *id);
+bool fake_lab_phase(struct fake_lab *lab, uint32_t host, const char *id, enum mover_phase phase,
+	uint32_t timeout_ms);
+/* Until it is over; its last view. */
+void fake_lab_over(struct fake_lab *lab, uint32_t host, const char *id, struct mover_view *view);
+/* The whole of it: start, ready, rings down at `from`, up at `to`, committed. */
+void fake_lab_migrate(struct fake_lab *lab, uint32_t from, uint32_t to, const char *name);
+
+/* A frame from a VM into its port. */
+void fake_lab_send(
+	struct fake_lab *lab, uint32_t host, const char *vport, const struct fake_packet *packet);
+/* Frames that came out of a port, counted and freed. */
+uint32_t fake_lab_drain(struct fake_lab *lab, uint32_t host, const char *vport);
+
+/* All sessions of a vport, one sorted line each, without what may differ between hosts; caller frees. */
+char *fake_lab_dump(struct fake_lab *lab, uint32_t host, const char *vport);
+/* `count` established TCP sessions 10.0.0.9:first+i -> vport:80, through the constructor. */
+void fake_lab_sessions(
+	struct fake_lab *lab, uint32_t host, const char *vport, uint32_t first, uint32_t count);
+
+#endif
