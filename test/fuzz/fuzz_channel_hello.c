@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a peer that is not trusted yet may say: hello and refusal. What unpacks packs to the same. */
+/* What a peer that is not trusted yet may say: hello and refusal. What unpacks packs to the
+ * same bytes. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

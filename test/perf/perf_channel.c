@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How fast a channel carries session records, and memory, over loopback with TLS 1.3: one thread packs
- * and sends, one receives and reads every record. The receiver checks that all arrived.
+ * How fast a channel carries session records, and memory, over loopback with TLS 1.3: one thread
+ * packs and sends, one receives and reads every record. The receiver checks that all arrived.
  *
  *   perf_channel [--seconds S] [--plain]
  *
- * "One core" is by the CPU time of the thread, so it holds on a machine that has other things to do.
- *
- * A record is what a moved session looks like: 90 bytes in the mean, with addresses and ports that
- * differ from their neighbours', timers and counters as varints, and NAT for some.
+ * "One core" is by the CPU time of the thread, so it holds on a machine that has other things to
+ * do. A record is what a moved session looks like: 90 bytes in the mean, with addresses and ports
+ * that differ from their neighbours', timers and counters as varints, and NAT for some.
  */
 #include <errno.h>
 #include <pthread.h>
