@@ -129,8 +129,9 @@ int port_rx_fd(const struct port *port, uint16_t queue);
 void port_rx_notify(struct port *port, uint16_t queue, bool on);
 
 /*
- * PORT_RING only: a port of two rings in this process (replay, tests). Any thread but the workers, one at a time.
- * inject takes m, -ENOBUFS when full; collect gives the next frame the engine sent, or NULL.
+ * PORT_RING only: a port of rings in this process (replay, tests). Any thread but the workers, one at a time.
+ * inject takes m, the queues in turn, -ENOBUFS when that one is full; collect gives the next frame the
+ * engine sent, or NULL.
  */
 int port_ring_inject(struct port *port, struct rte_mbuf *m);
 struct rte_mbuf *port_ring_collect(struct port *port);

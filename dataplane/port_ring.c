@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A port of two rings in memory: what a program in the same process gives and takes (replay, tests). No descriptor,
- * no offloads, rings up at birth unless `paused`.
+ * A port of rings in memory: what a program in the same process gives and takes (replay, tests). One ring per
+ * queue in, one out. No descriptor, no offloads, rings up at birth unless `paused`.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,8 @@
 
 struct port_ring {
 	struct port port;
-	struct rte_ring *to_engine, *from_engine;
+	struct rte_ring *to_engine[PORT_QUEUES_MAX], *from_engine;
+	uint16_t queues, next; /* next: of whoever injects */
 };
 
 static struct port_ring *ring_of(const struct port *port)
@@ -49,7 +50,8 @@ static void port_ring_close(struct port *port)
 {
 	struct port_ring *p = ring_of(port);
 
-	ring_drop(p->to_engine);
+	for (uint16_t q = 0; q < p->queues; q++)
+		ring_drop(p->to_engine[q]);
 	ring_drop(p->from_engine);
 	free(p);
 }
@@ -58,12 +60,18 @@ static int port_ring_open(
 	const struct port_params *params, struct port **out, char *error, size_t len)
 {
 	struct port_ring *p = calloc(1, sizeof(*p));
+	bool made;
 
 	if (!p)
 		return port_fail(error, len, ENOMEM, "%s: out of memory", params->name);
-	p->to_engine = ring_make();
+	p->queues = params->queues ? params->queues : 1;
 	p->from_engine = ring_make();
-	if (!p->to_engine || !p->from_engine) {
+	made = p->from_engine != NULL;
+	for (uint16_t q = 0; q < p->queues; q++) {
+		p->to_engine[q] = ring_make();
+		made = made && p->to_engine[q];
+	}
+	if (!made) {
 		port_ring_close(&p->port);
 		return port_fail(error, len, ENOMEM, "%s: out of memory", params->name);
 	}
@@ -77,8 +85,8 @@ static int port_ring_open(
 
 static void port_ring_info(const struct port *port, struct port_info *info)
 {
-	(void)port;
-	info->queues_rx = info->queues_tx = 1;
+	info->queues_rx = ring_of(port)->queues;
+	info->queues_tx = 1;
 	snprintf(info->peer, sizeof(info->peer), "memory");
 }
 
@@ -91,9 +99,8 @@ static int port_ring_set(struct port *port, bool up)
 static uint16_t port_ring_rx(
 	struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
 {
-	(void)queue;
 	return (uint16_t)rte_ring_dequeue_burst(
-		ring_of(port)->to_engine, (void **)mbufs, count, NULL);
+		ring_of(port)->to_engine[queue], (void **)mbufs, count, NULL);
 }
 
 static uint16_t port_ring_tx(
@@ -112,7 +119,7 @@ static bool port_ring_tx_csum(const struct port *port)
 
 static uint16_t port_ring_queues(const struct port *port)
 {
-	return port_level(port) ? 1 : 0;
+	return port_level(port) ? ring_of(port)->queues : 0;
 }
 
 static int port_ring_fd(const struct port *port, uint16_t queue)
@@ -144,7 +151,12 @@ const struct port_ops port_ring_ops = {
 
 int port_ring_inject(struct port *port, struct rte_mbuf *m)
 {
-	return rte_ring_enqueue(ring_of(port)->to_engine, m) == 0 ? 0 : -ENOBUFS;
+	struct port_ring *p = ring_of(port);
+
+	if (rte_ring_enqueue(p->to_engine[p->next], m) != 0)
+		return -ENOBUFS;
+	p->next = (uint16_t)((p->next + 1) % p->queues);
+	return 0;
 }
 
 struct rte_mbuf *port_ring_collect(struct port *port)

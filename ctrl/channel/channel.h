@@ -105,8 +105,8 @@ int channel_accept(struct channel_host *host, struct channel_io *io,
 /* Closes at once, without a word to the peer, which sees a reset. NULL is fine. */
 void channel_close(struct channel *channel);
 
-/* Sends what is batched and the word that this is the end; the peer's receive gives -ESHUTDOWN.
- * The channel must still be closed. */
+/* Sends what is batched and the word that this is the end; the peer's receive gives -ESHUTDOWN. The
+ * other direction goes on until the peer's own end. The channel must still be closed. */
 int channel_finish(struct channel *channel, uint64_t deadline_ns);
 
 /*

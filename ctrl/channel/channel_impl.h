@@ -38,6 +38,7 @@ struct channel_rx {
 	size_t room_bytes, start, end;
 	struct frame_parser parser;
 	bool drained; /* the last look at the wire found nothing more */
+	bool ended; /* the peer has said so */
 };
 
 struct channel {

@@ -102,7 +102,7 @@ int channel_recv_any(struct channel *channel, struct frame *frame, uint64_t dead
 	struct channel_rx *rx = &channel->rx;
 	size_t need_bytes;
 	long used;
-	int ret = channel_failed(channel);
+	int ret = rx->ended ? -ESHUTDOWN : channel_failed(channel);
 
 	while (ret == 0) {
 		used = frame_parse(
@@ -125,6 +125,18 @@ int channel_recv_any(struct channel *channel, struct frame *frame, uint64_t dead
 	return ret;
 }
 
+/* Nothing more will come. That is no failure: what we have to say can still be said. */
+static int rx_end(struct channel *channel)
+{
+	channel->rx.ended = true;
+	pthread_mutex_lock(&channel->error_lock);
+	if (channel->failed == 0)
+		channel_error_set(
+			&channel->error, CHANNEL_REASON_CLOSED, "the peer ended the stream");
+	pthread_mutex_unlock(&channel->error_lock);
+	return -ESHUTDOWN;
+}
+
 int channel_recv(struct channel *channel, struct frame *frame, uint64_t deadline_ns)
 {
 	struct frame got;
@@ -133,7 +145,7 @@ int channel_recv(struct channel *channel, struct frame *frame, uint64_t deadline
 	if (ret < 0)
 		return ret;
 	if (got.kind.type == FRAME_TYPE_BYE)
-		return channel_fail(channel, CHANNEL_REASON_CLOSED, "the peer ended the stream");
+		return rx_end(channel);
 	if (got.kind.type < FRAME_TYPE_FIRST_FREE)
 		return channel_fail(
 			channel, CHANNEL_REASON_HELLO, "the peer sent a second hello or refusal");

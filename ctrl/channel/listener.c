@@ -76,7 +76,7 @@ static void connection_end(struct connection *c)
 }
 
 /* From pending to open, if there is room. */
-static bool connection_opened(struct connection *c, struct channel_error *error)
+static bool connection_opened(struct connection *c)
 {
 	struct channel_listener *l = c->listener;
 	bool room;
@@ -89,29 +89,40 @@ static bool connection_opened(struct connection *c, struct channel_error *error)
 		l->n_open++;
 	}
 	pthread_mutex_unlock(&l->lock);
-	if (room)
-		return true;
-	channel_error_set(error, CHANNEL_REASON_LIMIT_PENDING,
-		"%u channels are open already, which is the limit", l->config.max_open);
-	channel_host_count(l->host, error->reason);
-	return false;
+	return room;
+}
+
+/* The last question before the hello is answered: room first, then the owner of the purpose. */
+static int connection_admit(
+	void *ctx, const struct channel_hello *hello, char *reason, size_t reason_bytes)
+{
+	struct connection *c = ctx;
+	const struct channel_listener_config *config = &c->listener->config;
+
+	if (!connection_opened(c)) {
+		snprintf(reason, reason_bytes, "%u channels are open already, which is the limit",
+			config->max_open);
+		return -EBUSY;
+	}
+	if (config->accept.admit == NULL)
+		return 0;
+	return config->accept.admit(config->accept.ctx, hello, reason, reason_bytes);
 }
 
 static void *connection_run(void *arg)
 {
 	struct connection *c = arg;
 	struct channel_listener *l = c->listener;
+	struct channel_accept accept = l->config.accept;
 	struct channel_error error;
 	struct channel *channel;
 
-	if (channel_accept(l->host, &c->io, &l->config.accept, &channel, &error) < 0) {
+	accept.admit = connection_admit;
+	accept.ctx = c;
+	if (channel_accept(l->host, &c->io, &accept, &channel, &error) < 0)
 		listener_refused(l, &error);
-	} else if (!connection_opened(c, &error)) {
-		channel_close(channel);
-		listener_refused(l, &error);
-	} else {
+	else
 		l->config.serve(l->config.ctx, channel);
-	}
 	connection_end(c);
 	return NULL;
 }

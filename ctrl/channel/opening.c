@@ -54,7 +54,7 @@ int opening_tls(struct opening *o, bool *stands)
 	if (ret < 0)
 		return ret;
 	*stands = true;
-	/* Only now, as the peer shall see our certificate and be able to say what is wrong with it. */
+	/* Only now, so that the peer sees our certificate and can say what is wrong with it. */
 	return credentials_check_dates(&how.credentials, how.wall_s, o->error);
 }
 

@@ -54,26 +54,32 @@ static inline size_t wire_writer_len(const struct wire_writer *w)
 	return w->used_bytes;
 }
 
+/* Takes note if len_bytes more do not fit. */
+static inline bool wire_has_room(struct wire_writer *w, size_t len_bytes)
+{
+	if (w->room_bytes - w->used_bytes < len_bytes)
+		w->failed = true;
+	return !w->failed;
+}
+
 /* Room for len_bytes at the cursor, which moves past them; NULL (and the error) if they don't fit.
  * Also the way to leave a gap that is filled in later. */
 static inline uint8_t *wire_put_room(struct wire_writer *w, size_t len_bytes)
 {
 	uint8_t *room = w->start + w->used_bytes;
 
-	if (w->failed || w->room_bytes - w->used_bytes < len_bytes) {
-		w->failed = true;
+	if (!wire_has_room(w, len_bytes))
 		return NULL;
-	}
 	w->used_bytes += len_bytes;
 	return room;
 }
 
 static inline void wire_put_bytes(struct wire_writer *w, const void *bytes, size_t len_bytes)
 {
-	uint8_t *room = wire_put_room(w, len_bytes);
-
-	if (room != NULL && len_bytes > 0)
-		memcpy(room, bytes, len_bytes);
+	if (len_bytes == 0 || !wire_has_room(w, len_bytes))
+		return;
+	memcpy(w->start + w->used_bytes, bytes, len_bytes);
+	w->used_bytes += len_bytes;
 }
 
 static inline void wire_put_u8(struct wire_writer *w, uint8_t value)

@@ -3,31 +3,17 @@
  * drop/show: what was dropped, by port and reason. Each reason is explained by drop/reasons.
  */
 #include "ctrl/cmd/daemon.h"
+#include "ctrl/cmd/text.h"
 #include "dataplane/drop.h"
 #include "dataplane/vport.h"
-
-static void show_reasons(
-	struct out *out, const char *port, const char *where, const uint64_t *drops)
-{
-	for (int i = 1; i < DROP_COUNT; i++) {
-		if (!drops[i] || i == DROP_CONSUMED)
-			continue;
-		out_row(out);
-		out_str(out, "port", port);
-		out_str(out, "direction", where);
-		out_str(out, "reason", drop_name((enum drop_reason)i));
-		out_u64(out, "packets", drops[i]);
-		out_str(out, "meaning", drop_text((enum drop_reason)i));
-	}
-}
 
 static int show_vport(struct vport *v, void *arg)
 {
 	struct port_stats stats;
 
 	engine_vport_stats(v, &stats);
-	show_reasons(arg, v->name, "from", stats.drop);
-	show_reasons(arg, v->name, "towards", stats.in_drop);
+	text_drop_rows(arg, v->name, "from", stats.drop);
+	text_drop_rows(arg, v->name, "towards", stats.in_drop);
 	return 0;
 }
 
@@ -49,9 +35,9 @@ static int drop_show(struct cmd *cmd)
 	} else {
 		engine_vport_foreach(d->engine, show_vport, out);
 		if (engine_uplink_stats(d->engine, &stats))
-			show_reasons(out, "uplink", "from", stats.drop);
+			text_drop_rows(out, "uplink", "from", stats.drop);
 		engine_local_stats(d->engine, &stats);
-		show_reasons(out, "local", "from", stats.drop);
+		text_drop_rows(out, "local", "from", stats.drop);
 	}
 	out_table_end(out);
 	return 0;

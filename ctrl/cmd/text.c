@@ -98,6 +98,20 @@ static void text_drops(struct out *out, const char *key, const uint64_t *drops)
 	out_object_end(out);
 }
 
+void text_drop_rows(struct out *out, const char *port, const char *where, const uint64_t *drops)
+{
+	for (int i = 1; i < DROP_COUNT; i++) {
+		if (!drops[i] || i == DROP_CONSUMED)
+			continue;
+		out_row(out);
+		out_str(out, "port", port);
+		out_str(out, "direction", where);
+		out_str(out, "reason", drop_name((enum drop_reason)i));
+		out_u64(out, "packets", drops[i]);
+		out_str(out, "meaning", drop_text((enum drop_reason)i));
+	}
+}
+
 void text_port_stats(struct out *out, const char *key, const struct port_stats *stats)
 {
 	out_object(out, key);

@@ -29,6 +29,8 @@ int text_parse_mac(const char *text, struct rte_ether_addr *mac);
 
 /* An object of counters with drops by name (those that are not 0). */
 void text_port_stats(struct out *out, const char *key, const struct port_stats *stats);
+/* Rows of a table, one per reason that is not 0. where: "from" or "towards" the port. */
+void text_drop_rows(struct out *out, const char *port, const char *where, const uint64_t *drops);
 /* A list of virtio feature names. */
 void text_features(struct out *out, const char *key, uint64_t features);
 

@@ -2,11 +2,13 @@
 #include "ctrl/vswitch/eal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -116,7 +118,12 @@ int eal_start(const struct config *config, const char *name, char *error, size_t
 	return 0;
 }
 
+/* EAL leaves its runtime directory behind; without files in it, it serves nobody. */
 void eal_stop(void)
 {
+	char dir[PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "%s", rte_eal_get_runtime_dir());
 	rte_eal_cleanup();
+	rmdir(dir);
 }

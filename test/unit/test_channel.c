@@ -116,6 +116,25 @@ static void all_records_arrive_in_order_and_the_end_is_told(void **state)
 	fake_channel_free(&pair);
 }
 
+static void after_the_end_of_one_direction_the_other_goes_on(void **state)
+{
+	struct fake_channel pair;
+	struct frame frame;
+
+	pair_init(&pair);
+	assert_int_equal(fake_channel_open(&pair), 0);
+	assert_int_equal(channel_finish(pair.client, UINT64_MAX), 0);
+	assert_int_equal(channel_recv(pair.server, &frame, UINT64_MAX), -ESHUTDOWN);
+	assert_int_equal(channel_recv(pair.server, &frame, UINT64_MAX), -ESHUTDOWN);
+	assert_int_equal(channel_error(pair.server)->reason, CHANNEL_REASON_CLOSED);
+	assert_int_equal(channel_send(pair.server, &fake_channel_kind, "sum", 3, UINT64_MAX), 0);
+	assert_int_equal(channel_finish(pair.server, UINT64_MAX), 0);
+	assert_int_equal(channel_recv(pair.client, &frame, UINT64_MAX), 0);
+	assert_memory_equal(frame.payload, "sum", 3);
+	assert_int_equal(channel_recv(pair.client, &frame, UINT64_MAX), -ESHUTDOWN);
+	fake_channel_free(&pair);
+}
+
 static void hellos_tell_each_side_about_the_other(void **state)
 {
 	struct fake_channel pair;
@@ -392,6 +411,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_records_arrive_in_order_and_the_end_is_told),
+		cmocka_unit_test(after_the_end_of_one_direction_the_other_goes_on),
 		cmocka_unit_test(hellos_tell_each_side_about_the_other),
 		cmocka_unit_test(
 			every_harmful_fault_at_every_place_ends_in_an_error_after_a_good_prefix),

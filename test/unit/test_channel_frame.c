@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "ctrl/channel/frame.h"
+#include "ctrl/channel/hello.h"
 #include "ctrl/channel/wire.h"
 
 #define MAX_PAYLOAD 4096
@@ -72,6 +73,41 @@ static void a_frame_of_version_1_is_these_bytes(void **state)
 	header.sequence = 5;
 	assert_int_equal(frame_make(made, header, "123456789"), sizeof(golden));
 	assert_memory_equal(made, golden, sizeof(golden));
+}
+
+static void a_hello_of_version_1_is_these_bytes(void **state)
+{
+	static const uint8_t golden[] = {0, 1, 0, 1, /* versions */
+		1, /* purpose */
+		0, 0, 0, 0, 0, 0, 0, 5, /* features */
+		'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'B', 'M',
+		'M', 'M', 'M', 'M', 'M', 'M', 'M', 'M', 'M', 'M', 'M', 'M', 'M', 'M', 'M', 0, 0, 0,
+		2, /* index */
+		0, 0, 0, 0, 0, 0, 0x30, 0x39, /* first sequence */
+		6, 's', 'o', 'u', 'r', 'c', 'e'};
+	struct hello hello = {.said = {.protocol_min = 1,
+				      .protocol_max = 1,
+				      .purpose = CHANNEL_PURPOSE_MOVE,
+				      .features = 5,
+				      .host = "source",
+				      .index = 2},
+		.first_sequence = 12345};
+	uint8_t made[HELLO_MAX_BYTES];
+	struct hello read = {};
+
+	memset(hello.said.boot_id, 'B', 16);
+	memset(hello.said.move_id, 'M', 16);
+	assert_int_equal(hello_pack(&hello, made), sizeof(golden));
+	assert_memory_equal(made, golden, sizeof(golden));
+	assert_int_equal(hello_unpack(golden, sizeof(golden), &read), 0);
+	assert_memory_equal(&read, &hello, sizeof(hello));
+	/* Whatever is missing, it is no hello; optional extensions are. */
+	for (size_t n = 0; n < sizeof(golden); n++)
+		assert_int_equal(hello_unpack(golden, n, &read), -EPROTO);
+	memcpy(made + sizeof(golden), "\x00\x07\x00\x01x", 5);
+	assert_int_equal(hello_unpack(made, sizeof(golden) + 5, &read), 0);
+	made[sizeof(golden)] = 0x80;
+	assert_int_equal(hello_unpack(made, sizeof(golden) + 5, &read), -EPROTO);
 }
 
 static void a_frame_comes_back_with_all_its_parts(void **state)
@@ -253,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(crc32c_is_the_one_of_the_standard),
 		cmocka_unit_test(a_frame_of_version_1_is_these_bytes),
+		cmocka_unit_test(a_hello_of_version_1_is_these_bytes),
 		cmocka_unit_test(a_frame_comes_back_with_all_its_parts),
 		cmocka_unit_test(f07_one_bit_changed_anywhere_is_never_taken),
 		cmocka_unit_test(f07_a_gigabyte_claimed_is_refused_from_the_header_alone),

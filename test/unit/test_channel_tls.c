@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who may connect, and what each refusal says and is counted as. Real TLS and real files over the fake
- * wire, where the clock that judges certificates is the test's.
+ * Who may connect, and what each refusal says and is counted as. Real TLS and real files over the
+ * fake wire, where the clock that judges certificates is the test's.
  */
 #include <setjmp.h>
 #include <stdarg.h>
