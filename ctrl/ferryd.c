@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "ctrl/cmd/daemon.h"
 #include "ctrl/log.h"
+#include "ctrl/migrate/mover.h"
 #include "ctrl/rpc/server.h"
 #include "ctrl/vswitch/eal.h"
 #include "ctrl/vswitch/setup.h"
@@ -175,24 +176,73 @@ static int log_start(struct ferryd *f)
 	return rc;
 }
 
+static const enum log_level says_levels[] = {
+	[PLUGIN_LOG_ERROR] = LOG_LEVEL_ERR,
+	[PLUGIN_LOG_WARN] = LOG_LEVEL_WARN,
+	[PLUGIN_LOG_INFO] = LOG_LEVEL_INFO,
+	[PLUGIN_LOG_DEBUG] = LOG_LEVEL_DEBUG,
+};
+
 static void engine_says(
 	void *arg, enum plugin_log_level level, const char *object, const char *text)
 {
-	static const enum log_level levels[] = {
-		[PLUGIN_LOG_ERROR] = LOG_LEVEL_ERR,
-		[PLUGIN_LOG_WARN] = LOG_LEVEL_WARN,
-		[PLUGIN_LOG_INFO] = LOG_LEVEL_INFO,
-		[PLUGIN_LOG_DEBUG] = LOG_LEVEL_DEBUG,
-	};
 	struct ferryd *f = arg;
 
-	log_limited(log_module(f->daemon.log, "engine"), levels[level], object, text, NULL);
+	log_limited(log_module(f->daemon.log, "engine"), says_levels[level], object, text, NULL);
+}
+
+/* The mover's part of the engine's callbacks: it has an argument of its own. */
+static int role_store(void *arg, const struct vport *vport, enum role role, uint64_t epoch)
+{
+	return mover_role_store(((struct ferryd *)arg)->daemon.mover, vport, role, epoch);
+}
+
+static void role_changed(
+	void *arg, struct vport *vport, enum role from, enum role to, uint32_t effects)
+{
+	mover_role_changed(((struct ferryd *)arg)->daemon.mover, vport, from, to, effects);
+}
+
+static void rings(void *arg, struct vport *vport, bool up)
+{
+	mover_rings(((struct ferryd *)arg)->daemon.mover, vport, up);
+}
+
+static void relayed_from(
+	void *arg, uint32_t vni, const struct in6_addr *addr, const struct in6_addr *vtep)
+{
+	mover_relayed_from(((struct ferryd *)arg)->daemon.mover, vni, addr, vtep);
+}
+
+static void mover_says(void *arg, enum plugin_log_level level, const char *object, const char *text)
+{
+	struct ferryd *f = arg;
+
+	log_put(log_module(f->daemon.log, "migrate"), says_levels[level], object, "%s", text);
+}
+
+static int mover_begin(struct ferryd *f, char *error, size_t error_len)
+{
+	struct daemon *d = &f->daemon;
+	struct mover_options options = {.config = d->config,
+		.host_name = host_name(d->config),
+		.loop = d->loop,
+		.log = mover_says,
+		.log_arg = f};
+
+	return mover_create(&options, &d->mover, error, error_len);
 }
 
 static int engine_begin(struct ferryd *f)
 {
 	struct setup_options options = {
-		.callbacks = {.log = engine_says, .arg = f},
+		.callbacks = {.log = engine_says,
+			.role_store = role_store,
+			.role_changed = role_changed,
+			.rings = rings,
+			.relayed_from = relayed_from,
+			.arg = f},
+		.birth = mover_birth,
 		.plugin_dir = f->options.plugin_dir,
 	};
 	struct daemon *d = &f->daemon;
@@ -201,7 +251,12 @@ static int engine_begin(struct ferryd *f)
 
 	rc = eal_start(d->config, host_name(d->config), error, sizeof(error));
 	if (rc == 0)
+		rc = mover_begin(f, error, sizeof(error));
+	options.birth_arg = d->mover;
+	if (rc == 0)
 		rc = setup_create(d->config, &options, &d->setup, error, sizeof(error));
+	if (rc == 0)
+		rc = mover_attach(d->mover, d->setup, error, sizeof(error));
 	if (rc != 0) {
 		fprintf(stderr, "ferryd: %s\n", error);
 		return rc;
@@ -225,6 +280,10 @@ static int commands_add(struct ferryd *f)
 		&cmd_noun_vport,
 		&cmd_noun_worker,
 	};
+	static const struct cmd_noun *const mover_nouns[] = {
+		&cmd_noun_migrate,
+		&cmd_noun_relay,
+	};
 	struct cmd_registry_options options = {"ferryd", FERRY_VERSION, f->daemon.loop};
 	int rc = cmd_registry_create(&options, &f->registry);
 
@@ -232,6 +291,8 @@ static int commands_add(struct ferryd *f)
 		rc = cmd_registry_add(f->registry, &cmd_noun_log, f->daemon.log);
 	for (size_t i = 0; i < sizeof(nouns) / sizeof(nouns[0]) && rc == 0; i++)
 		rc = cmd_registry_add(f->registry, nouns[i], &f->daemon);
+	for (size_t i = 0; i < sizeof(mover_nouns) / sizeof(mover_nouns[0]) && rc == 0; i++)
+		rc = cmd_registry_add(f->registry, mover_nouns[i], f->daemon.mover);
 	if (rc != 0)
 		fprintf(stderr, "ferryd: commands: %s\n", strerror(-rc));
 	return rc;
@@ -299,10 +360,12 @@ int daemon_reload(struct daemon *d, const char *path)
 		config_free(next);
 		return rc;
 	}
-	d->reload_error[0] = '\0';
+	rc = mover_reload(d->mover, next, d->reload_error, sizeof(d->reload_error));
 	d->config = next;
 	config_free(old);
-	return 0;
+	if (rc == 0)
+		d->reload_error[0] = '\0';
+	return rc;
 }
 
 static void on_reload(evutil_socket_t fd, short what, void *arg)
@@ -360,7 +423,7 @@ static int serve(struct ferryd *f)
 
 	if (rc != 0)
 		return rc == -EWOULDBLOCK ? EXIT_LOCKED : EXIT_START;
-	if (log_start(f) != 0 || engine_begin(f) != 0 || loop_create(&d->loop) != 0 ||
+	if (log_start(f) != 0 || loop_create(&d->loop) != 0 || engine_begin(f) != 0 ||
 		commands_add(f) != 0 || events_add(f) != 0 || socket_open(f) != 0)
 		return EXIT_START;
 	rc = engine_start(d->engine);
@@ -382,12 +445,14 @@ static void end(struct ferryd *f)
 	for (int i = 0; i < 4; i++)
 		if (f->events[i])
 			event_free(f->events[i]);
+	if (d->mover)
+		mover_detach(d->mover);
+	setup_destroy(d->setup);
 	loop_destroy(d->loop);
 	cmd_registry_destroy(f->registry);
-	if (d->setup) {
-		setup_destroy(d->setup);
+	if (d->mover) /* made once EAL ran */
 		eal_stop();
-	}
+	mover_destroy(d->mover);
 	log_close(d->log);
 	config_free(d->config);
 	if (f->lock_fd >= 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctrl/cmd/daemon.h"
+#include "ctrl/migrate/mover.h"
 
 #define SECTION "vports:"
 
@@ -118,6 +119,8 @@ int daemon_edit_vport(struct cmd *cmd, const char *what, bool add)
 		config_free(next);
 		return cmd_fail(cmd, "%s", error);
 	}
+	if (d->mover && mover_reload(d->mover, next, error, sizeof(error)) != 0)
+		out_note(cmd_out(cmd), "moves: %s", error);
 	d->config = next;
 	config_free(old);
 	return 0;

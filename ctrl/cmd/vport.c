@@ -10,6 +10,7 @@
 
 #include "ctrl/cmd/daemon.h"
 #include "ctrl/cmd/text.h"
+#include "ctrl/migrate/mover.h"
 #include "dataplane/hold.h"
 #include "dataplane/vport.h"
 
@@ -148,12 +149,13 @@ static int vport_add(struct cmd *cmd)
 static int vport_del(struct cmd *cmd)
 {
 	struct vport *v = vport_named(cmd, cmd->args[0]);
+	struct daemon *d = cmd->ctx;
+	char why[ENGINE_ERROR_MAX];
 
 	if (!v)
 		return vport_unknown(cmd, cmd->args[0]);
-	if (v->facts.move_in || v->facts.move_out)
-		return cmd_fail(
-			cmd, "vport %s: a move is under way; migrate/abort it first", v->name);
+	if (d->mover && mover_vport_free(d->mover, v->name, why, sizeof(why)) != 0)
+		return cmd_fail(cmd, "%s", why);
 	return daemon_edit_vport(cmd, v->name, false);
 }
 

@@ -451,6 +451,45 @@ int mover_wait(struct mover *mover, const char *id, uint64_t serial, uint32_t ti
 	return move ? 0 : -ENOENT;
 }
 
+/* What a phase of the VM means for the move. */
+static void agent_acts(struct mover *mover, struct move *move, const char *phase)
+{
+	char error[256];
+
+	if (strcmp(phase, "stopped") == 0 || strcmp(phase, "resumed") == 0)
+		atomic_store(&move->agent_stopped, strcmp(phase, "stopped") == 0);
+	if (!move->source && strcmp(phase, "running") == 0)
+		mover_commit(mover, move->id, error, sizeof(error));
+	else if (strcmp(phase, "kept") == 0 || strcmp(phase, "refused") == 0)
+		mover_abort(mover, move->id, error, sizeof(error));
+	else
+		move_wake(move);
+}
+
+void mover_agent_phase(struct mover *mover, const char *id, const char *phase, const char *facts)
+{
+	struct move *move;
+
+	pthread_mutex_lock(&mover->lock);
+	move = mover_find(mover, id);
+	if (move && facts[0])
+		snprintf(move->facts, sizeof(move->facts), "%s", facts);
+	pthread_mutex_unlock(&mover->lock);
+	/* Moves stay in the list while there is a loop to call this. */
+	if (move && !move->done)
+		agent_acts(mover, move, phase);
+}
+
+struct loop *mover_loop(const struct mover *mover)
+{
+	return mover->options.loop;
+}
+
+struct engine *mover_engine(const struct mover *mover)
+{
+	return setup_engine(mover->setup);
+}
+
 void mover_counts(struct mover *mover, struct mover_counts *counts)
 {
 	pthread_mutex_lock(&mover->lock);

@@ -109,6 +109,15 @@ int mover_view(struct mover *mover, const char *id, struct mover_view *view);
 int mover_wait(struct mover *mover, const char *id, uint64_t serial, uint32_t timeout_ms,
 	struct mover_view *view);
 
+/*
+ * What the VM's agent says (ctrl/vmagent/README.md): phases of the VM, with facts as JSON for the report. A phase that is
+ * not known, or of a move that is not known, is ignored.
+ */
+void mover_agent_phase(struct mover *mover, const char *id, const char *phase, const char *facts);
+
+struct loop *mover_loop(const struct mover *mover);
+struct engine *mover_engine(const struct mover *mover);
+
 /* What stats and metrics show. */
 struct mover_counts {
 	uint64_t started, committed, failed, aborted;

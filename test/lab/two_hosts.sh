@@ -1,0 +1,114 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The stage of every move in the lab: hosts a and b, each with ferryd (and, asked for, ferry-vmagent), and a plain
+# kernel VXLAN device p, on one underlay. Sourced after lib.sh and lab_begin.
+#
+#	 host a: ferryd 192.0.2.1 ---+
+#	 host b: ferryd 192.0.2.2 ---+--- bridge (namespace net) --- p: vx0 10.0.0.9 fd00::9, VTEP 192.0.2.3
+#
+# VM vm1 is 10.0.0.5 and fd00::5, its vhost-user socket at host x is $LAB_DIR/vm1x.sock.
+
+hosts_net() {
+	ns_add net a b p
+	ip -n "$LAB_ID-net" link add br0 type bridge
+	ip -n "$LAB_ID-net" link set br0 mtu 1600 up
+	local x n=1
+	for x in a b p; do
+		veth_add net "to-$x" "$x" up0 1600
+		ip -n "$LAB_ID-net" link set "to-$x" master br0
+		addr_add "$x" up0 "192.0.2.$n/24"
+		n=$((n + 1))
+	done
+	peer_add p vx0 100 192.0.2.3 192.0.2.1
+	ip -n "$LAB_ID-p" link set vx0 address 02:00:00:00:00:09
+	addr_add p vx0 10.0.0.9/24 fd00::9/64
+	# Where unknown and broadcast frames go: both hosts.
+	ns_run p bridge fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.2
+}
+
+hosts_certificates() {
+	local x
+	"$LAB_SOURCE/../../scripts/test-ca" "$LAB_DIR/tls" host-a host-b >"$LAB_DIR/ca.log" 2>&1 ||
+		{ cat "$LAB_DIR/ca.log"; return 1; }
+}
+
+# host_config ME ADDRESS OTHER ITS-ADDRESS [more yaml]: $LAB_DIR/ME.yaml
+host_config() {
+	local rules=${HOST_RULES:-'{direction: ingress, protocol: icmp, action: allow}, {direction: ingress, protocol: tcp, ports: 7000, action: allow}, {direction: ingress, protocol: udp, ports: 7001, action: allow}'}
+	cat >"$LAB_DIR/$1.yaml" <<-YAML
+	host: {name: host-$1, run_dir: $LAB_DIR/run-$1, control: {socket: $LAB_DIR/$1.ctl}}
+	dpdk: {no_huge: true, memory_mb: 256, file_prefix: $LAB_ID-$1}
+	engine: {workers: 1, sessions: 20000, mbufs: 8192}
+	uplink: {interface: up0, ips: [$2/24], mtu: 1600}
+	tls: {ca: $LAB_DIR/tls/ca.pem, cert: $LAB_DIR/tls/host-$1.pem, key: $LAB_DIR/tls/host-$1.key}
+	migrate: {listen: "$2:6790"}
+	peers:
+	  - {name: host-$3, vteps: [$4], address: "$4:6790", vmagent: "$4:6791"}
+	  - {name: p, vteps: [192.0.2.3]}
+	vpcs:
+	  - {name: blue, vni: 100, subnets: [10.0.0.0/24, "fd00::/64"], gateway_ips: [10.0.0.1, "fd00::1"], gateway_mac: "02:00:00:00:00:fe"}
+	groups:
+	  - {name: web, rules: [$rules]}
+	vports:
+	  - name: vm1
+	    uuid: 6ba7b810-9dad-11d1-80b4-00c04fd430c8
+	    vm: vm1
+	    vpc: blue
+	    mac: "02:00:00:00:00:05"
+	    ips: [10.0.0.5, "fd00::5"]
+	    port: {path: $LAB_DIR/vm1$1.sock}
+	    groups: [web]
+	locations:
+	  - {vpc: blue, ip: 10.0.0.9, vtep: 192.0.2.3, mac: "02:00:00:00:00:09"}
+	  - {vpc: blue, ip: "fd00::9", vtep: 192.0.2.3, mac: "02:00:00:00:00:09"}
+	vmagent:
+	  socket: $LAB_DIR/$1.agent-ctl
+	  listen: "$2:6791"
+	  qmp: "$LAB_DIR/{vm}$1.agent"
+	YAML
+	printf '%s\n' "${@:5}" >>"$LAB_DIR/$1.yaml"
+}
+
+hosts_config() {
+	host_config a 192.0.2.1 b 192.0.2.2
+	host_config b 192.0.2.2 a 192.0.2.1
+}
+
+# host_start X [agent]: ferryd, and with "agent" ferry-vmagent
+host_start() {
+	ferryd_start "$1" "$1" "$LAB_DIR/$1.yaml" --plugin-dir "$FERRY_BUILD/plugins" >/dev/null || return 1
+	[[ ${2-} != agent ]] && return
+	vmagent_start "agent-$1" "$1" "$LAB_DIR/$1.yaml" --state-dir "$LAB_DIR/state-$1"
+	wait_for -t 10 agent "$1" version >/dev/null
+}
+
+# agent X WORD...: ferryctl to the agent of host X
+agent() {
+	"$FERRY_BUILD/ctrl/client/ferryctl" --socket "$LAB_DIR/$1.agent-ctl" "${@:2}"
+}
+
+# A QEMU at host X that waits for the VM.
+receiver() {
+	proc_alive "vm1$1" && guest_stop "vm1$1"
+	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05 \
+		--paused --incoming defer
+}
+
+# The VM at host X, up and addressed.
+vm_start() {
+	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05
+	guest_run "vm1$1" 'echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set eth0 up
+		ip addr add 10.0.0.5/24 dev eth0; ip addr add fd00::5/64 dev eth0'
+}
+
+# vm_move FROM TO ID [option...]: by the agents; prints the outcome.
+vm_move() {
+	agent "$1" vm move vm1 "host-$2" "--id=$3" "${@:4}" >/dev/null || return 1
+	wait_for -t 60 vm_move_ended "$1" "$3" >/dev/null
+	agent "$1" vm show "$3" --json | json - '["outcome"]'
+}
+
+vm_move_ended() {
+	[[ $(agent "$1" vm show "$2" --json | json - '["outcome"]') != "under way" ]]
+}
