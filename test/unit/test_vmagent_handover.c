@@ -264,8 +264,7 @@ static void an_operator_ends_what_a_link_lost_for_ever_left_open(void **state)
 		for (plan.call = 1; plan.call <= calls[plan.side]; plan.call++) {
 			result = run(&plan);
 			json_decref(result.source_report);
-			if (result.source_runs == result.dest_runs ||
-				result.source == OUTCOME_NONE)
+			if (result.source_runs == result.dest_runs || result.source == OUTCOME_NONE)
 				complain(&plan, &result);
 			assert_true(result.source_runs != result.dest_runs);
 			assert_int_not_equal(result.source, OUTCOME_NONE);
