@@ -93,12 +93,12 @@ struct plugin_vport {
 /* The question of admit and recheck. */
 struct plugin_request {
 	const struct plugin_vport *vport;
-	struct plugin_tuple tuple; /* as the VM sees it; for an ingress packet on a public
-				      identity: as the network sees it, until a plugin translates */
+	struct plugin_tuple tuple; /* as the VM sees it; for a first packet to a public identity:
+				      as the network sees it, until a plugin has translated it */
 	enum plugin_dir dir; /* who opened it */
 	bool recheck; /* a living session: policy changed, or it came with a move */
 	bool dry; /* only a question (trace, session/dump): reserve, count and keep nothing */
-	bool public_side; /* the packet came to an identity outside the VPC */
+	bool public_side; /* opened from outside the VPC, to a public identity */
 	uint16_t worker; /* who asks: < host->workers; or == host->workers: a control thread */
 	uint64_t now_ns; /* the vport's clock */
 	uint64_t session_id; /* birth id; 0: not born yet */
@@ -221,7 +221,8 @@ struct plugin_descriptor {
 	const char *name; /* [a-z][a-z0-9-]*, < PLUGIN_NAME_MAX; also the section's name */
 	const char *version; /* for people */
 	const char *summary; /* one line */
-	const char *after; /* name of a plugin to be asked (and moved) before this one, or NULL */
+	const char *
+		after; /* a plugin that, if it is there, must be asked (and moved) before this one */
 	uint16_t state_version, state_min_version; /* of what section_* and state hold */
 	bool state_optional; /* a destination without this plugin may skip its state */
 

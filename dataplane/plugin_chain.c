@@ -121,6 +121,16 @@ static bool result_keep_state(
 	return true;
 }
 
+/* From here on the chain sees what the VM will see. */
+static void tuple_inside(const struct plugin_tuple *inside, struct plugin_tuple *tuple)
+{
+	tuple->local = inside->local;
+	tuple->remote = inside->remote;
+	tuple->vni = inside->vni;
+	tuple->local_port = inside->local_port;
+	tuple->remote_port = inside->remote_port;
+}
+
 /* One plugin's turn; false: the chain ends here. */
 static bool chain_step(const struct vport *v, uint16_t i, struct plugin_request *request,
 	struct plugin_answer *answer, struct chain_result *result)
@@ -145,6 +155,8 @@ static bool chain_step(const struct vport *v, uint16_t i, struct plugin_request 
 	}
 	result->reason = verdict_drops[verdict].reason;
 	result->reject = verdict_drops[verdict].reject;
+	if (request->public_side && answer->translate && !request->recheck)
+		tuple_inside(&answer->outside, &request->tuple);
 	return result->reason == DROP_NONE;
 }
 
@@ -297,6 +309,7 @@ static void session_ask(
 	request->vport = view.vport;
 	request->tuple = view.tuple;
 	request->dir = view.dir;
+	request->public_side = view.translated && view.dir == PLUGIN_INGRESS;
 	request->recheck = true;
 	request->session_id = s->birth_id;
 	chain_ask(s->vport, s, request, &answer, result);

@@ -51,9 +51,13 @@ static int plugin_enter(
 	if (plugin_find(engine, d->name))
 		return engine_fail(error, error_len, -EEXIST, "plugin %s: %s is loaded already",
 			path, d->name);
-	if (d->after && !plugin_find(engine, d->after))
-		return engine_fail(error, error_len, -ENOENT,
-			"plugin %s: must come after %s, which is not loaded", path, d->after);
+	for (uint16_t i = 0; i < engine->plugin_count; i++) {
+		const struct plugin_descriptor *before = engine->plugin[i].descriptor;
+
+		if (before->after && strcmp(before->after, d->name) == 0)
+			return engine_fail(error, error_len, -EINVAL,
+				"plugin %s: must come before %s", d->name, before->name);
+	}
 	plugin_host_fill(engine, &plugin->host);
 	rc = d->create(&plugin->host, &plugin->instance);
 	if (rc != 0)
