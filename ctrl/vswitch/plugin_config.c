@@ -2,12 +2,14 @@
 #include "ctrl/vswitch/plugin_config.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctrl/vswitch/setup.h"
 
 #define PARTS_MAX 8
+#define VNI_TEXT_MAX 12
 
 /* Sections of the file that belong to a plugin. */
 static const struct {
@@ -62,6 +64,27 @@ static void member_add(struct plugin_value *list, const struct in6_addr *addr)
 	list->count++;
 }
 
+/* Addresses of one VPC; the same VNI may come again. */
+static int members_add(
+	struct plugin_value *group, uint32_t vni, const struct in6_addr *ips, uint32_t count)
+{
+	struct plugin_value *list = item_at(group, group->count);
+	struct plugin_value *items = calloc(count + 1, sizeof(*items));
+	char *key = malloc(VNI_TEXT_MAX);
+
+	if (!items || !key) {
+		free(items);
+		free(key);
+		return -1;
+	}
+	snprintf(key, VNI_TEXT_MAX, "%u", vni);
+	*list = (struct plugin_value){.kind = PLUGIN_LIST, .key = key, .item = items};
+	group->count++;
+	for (uint32_t n = 0; n < count; n++)
+		member_add(list, &ips[n]);
+	return 0;
+}
+
 static bool names_group(const char *const *groups, uint32_t count, const char *name)
 {
 	for (uint32_t i = 0; i < count; i++)
@@ -71,33 +94,29 @@ static bool names_group(const char *const *groups, uint32_t count, const char *n
 }
 
 /* One group's addresses on this host and, by the locations that name it, elsewhere. */
-static int group_members(
-	const struct config *config, const struct config_group *group, struct plugin_value *list)
+static int group_members(const struct config *config, const char *name, struct plugin_value *group)
 {
-	uint32_t room = config->n_locations;
-	struct plugin_value *items;
+	struct plugin_value *items =
+		calloc(config->n_vports + config->n_locations + 1, sizeof(*items));
+	int rc = 0;
 
-	for (uint32_t i = 0; i < config->n_vports; i++)
-		room += config->vports[i].n_ips;
-	items = calloc(room ? room : 1, sizeof(*items));
 	if (!items)
 		return -1;
-	*list = (struct plugin_value){.kind = PLUGIN_LIST, .key = group->name, .item = items};
-	for (uint32_t i = 0; i < config->n_vports; i++) {
+	*group = (struct plugin_value){.kind = PLUGIN_MAP, .key = name, .item = items};
+	for (uint32_t i = 0; i < config->n_vports && rc == 0; i++) {
 		const struct config_vport *v = &config->vports[i];
+		const struct config_vpc *vpc = config_vpc_find(config, v->vpc);
 
-		for (uint32_t n = 0; n < v->n_ips; n++)
-			if (names_group((const char *const *)v->groups, v->n_groups, group->name))
-				member_add(list, &v->ips[n]);
+		if (vpc && names_group((const char *const *)v->groups, v->n_groups, name))
+			rc = members_add(group, vpc->vni, v->ips, v->n_ips);
 	}
-	for (uint32_t i = 0; i < config->n_locations; i++) {
-		const struct config_location *location = &config->locations[i];
+	for (uint32_t i = 0; i < config->n_locations && rc == 0; i++) {
+		const struct config_location *at = &config->locations[i];
 
-		if (names_group((const char *const *)location->groups, location->n_groups,
-			    group->name))
-			member_add(list, &location->ip);
+		if (names_group((const char *const *)at->groups, at->n_groups, name))
+			rc = members_add(group, at->vni, &at->ip, 1);
 	}
-	return 0;
+	return rc;
 }
 
 static struct plugin_value *members_make(const struct config *config)
@@ -105,7 +124,7 @@ static struct plugin_value *members_make(const struct config *config)
 	struct plugin_value *members = value_new(PLUGIN_MAP, "members", config->n_groups);
 
 	for (uint32_t i = 0; members && i < config->n_groups; i++)
-		if (group_members(config, &config->groups[i], item_at(members, i)) == 0)
+		if (group_members(config, config->groups[i].name, item_at(members, i)) == 0)
 			members->count++;
 	return members;
 }
@@ -113,11 +132,17 @@ static struct plugin_value *members_make(const struct config *config)
 static void members_free(struct plugin_value *members)
 {
 	for (uint32_t i = 0; i < members->count; i++) {
-		struct plugin_value *list = item_at(members, i);
+		struct plugin_value *group = item_at(members, i);
 
-		for (uint32_t n = 0; n < list->count; n++)
-			free((void *)(uintptr_t)list->item[n].text);
-		free((void *)(uintptr_t)list->item);
+		for (uint32_t n = 0; n < group->count; n++) {
+			struct plugin_value *list = item_at(group, n);
+
+			for (uint32_t m = 0; m < list->count; m++)
+				free((void *)(uintptr_t)list->item[m].text);
+			free((void *)(uintptr_t)list->item);
+			free((void *)(uintptr_t)list->key);
+		}
+		free((void *)(uintptr_t)group->item);
 	}
 	free((void *)(uintptr_t)members->item);
 }

@@ -2,7 +2,7 @@
 /*
  * What a plugin is configured with: its own `config:` map, and for some plugins sections of the file that are theirs by
  * nature (groups for acl; external_networks and nat_leases for nat). acl also learns who is in each group:
- *	members: {GROUP: [ADDRESS, ...]}, from the vports of this host and the locations that name groups.
+ *	members: {GROUP: {VNI: [ADDRESS, ...], ...}}, from the file's vports, and the locations that name groups.
  */
 #ifndef CTRL_VSWITCH_PLUGIN_CONFIG_H
 #define CTRL_VSWITCH_PLUGIN_CONFIG_H
