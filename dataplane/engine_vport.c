@@ -70,7 +70,7 @@ int engine_poll_sets(struct engine *engine)
 
 /* ---- ring events ---- */
 
-static void vport_port_event(void *arg, enum port_event event)
+static void vport_port_event(void *arg, struct port *port, enum port_event event)
 {
 	struct vport *v = arg;
 	struct engine *engine = v->engine;
@@ -78,7 +78,7 @@ static void vport_port_event(void *arg, enum port_event event)
 	struct port_info info;
 
 	if (event == PORT_STATUS) {
-		port_info(v->port, &info);
+		port_info(port, &info);
 		engine_log(engine, info.last_error[0] ? PLUGIN_LOG_WARN : PLUGIN_LOG_INFO, v->name,
 			"port: %s", info.last_error[0] ? info.last_error : "works again");
 		return;

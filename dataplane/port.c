@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/port_impl.h"
@@ -26,10 +27,18 @@ int port_fail(char *error, size_t len, int err, const char *format, ...)
 	return -err;
 }
 
+void *port_alloc(size_t size)
+{
+	size_t whole = RTE_ALIGN_CEIL(size, RTE_CACHE_LINE_SIZE);
+	void *memory = aligned_alloc(RTE_CACHE_LINE_SIZE, whole);
+
+	return memory ? memset(memory, 0, whole) : NULL;
+}
+
 void port_event(struct port *port, enum port_event event)
 {
 	if (port->listener.event && !__atomic_load_n(&port->closing, __ATOMIC_ACQUIRE))
-		port->listener.event(port->listener.arg, event);
+		port->listener.event(port->listener.arg, port, event);
 }
 
 void port_set_level(struct port *port, bool up)

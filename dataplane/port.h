@@ -23,6 +23,8 @@
 #define PORT_QUEUES_MAX 16
 #define PORT_PATH_MAX 107 /* sun_path less the NUL */
 
+struct port;
+
 enum port_kind { PORT_ETH, PORT_VHOST, PORT_RING };
 enum port_event { PORT_RINGS_UP, PORT_RINGS_DOWN, PORT_STATUS /* last_error changed */ };
 
@@ -32,9 +34,10 @@ enum port_event { PORT_RINGS_UP, PORT_RINGS_DOWN, PORT_STATUS /* last_error chan
  * changed before the event and re-read with port_rings_up() at each decision; an event is only a reason to
  * look. After port_open() look once: a front end may have come before the call returned, and a PORT_ETH
  * that is born up sends no event. Once port_close() has begun no new event comes.
+ * `port` is given because events may come before port_open() has returned it.
  */
 struct port_listener {
-	void (*event)(void *arg, enum port_event event);
+	void (*event)(void *arg, struct port *port, enum port_event event);
 	void *arg;
 };
 
@@ -70,8 +73,6 @@ struct port_params {
 		UINT64_C(1) << 28 /* INDIRECT_DESC */ | UINT64_C(1) << 29 /* EVENT_IDX */ | \
 		UINT64_C(1) << 30 /* PROTOCOL_FEATURES */ | UINT64_C(1) << 32 /* VERSION_1 */ | \
 		UINT64_C(1) << 34 /* RING_PACKED */ | UINT64_C(1) << 35 /* IN_ORDER */)
-
-struct port;
 
 struct port_info {
 	bool rings_up;

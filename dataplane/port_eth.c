@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include <rte_ethdev.h>
-#include <rte_malloc.h>
 #include <rte_spinlock.h>
 
 #include "dataplane/port_device.h"
@@ -139,7 +138,7 @@ static int eth_start(struct port_eth *p, const struct port_params *params, char 
 
 static int eth_open(const struct port_params *params, struct port **out, char *error, size_t len)
 {
-	struct port_eth *p = rte_zmalloc("port_eth", sizeof(*p), RTE_CACHE_LINE_SIZE);
+	struct port_eth *p = port_alloc(sizeof(*p));
 	int ret;
 
 	if (!p)
@@ -161,7 +160,7 @@ static int eth_open(const struct port_params *params, struct port **out, char *e
 close_device:
 	port_device_close(&p->device);
 free_port:
-	rte_free(p);
+	free(p);
 	return ret;
 }
 
@@ -171,7 +170,7 @@ static void eth_close(struct port *port)
 
 	rte_eth_dev_stop(p->device.id);
 	port_device_close(&p->device);
-	rte_free(p);
+	free(p);
 }
 
 static void eth_info(const struct port *port, struct port_info *info)

@@ -2,6 +2,7 @@
 #include "dataplane/port_flow.h"
 
 #include <netinet/in.h>
+#include <string.h>
 
 #include <rte_ether.h>
 #include <rte_hash_crc.h>
@@ -14,25 +15,34 @@ static bool flow_has_ports(uint8_t proto)
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
 }
 
+/* Headers sit at odd places in a frame: the words to hash are copied out first. */
+static uint32_t flow_crc(const void *bytes, uint32_t len, uint32_t seed)
+{
+	uint64_t words[4];
+
+	memcpy(words, bytes, len);
+	return rte_hash_crc(words, len, seed);
+}
+
 /* Fragments have ports in the first only: they go by addresses. */
 static uint32_t flow_hash_ipv4(const struct rte_ipv4_hdr *ip, uint32_t len)
 {
-	uint32_t hash = rte_hash_crc(&ip->src_addr, 8, ip->next_proto_id);
+	uint32_t hash = flow_crc(&ip->src_addr, 8, ip->next_proto_id);
 	uint32_t header = rte_ipv4_hdr_len(ip);
 	rte_be16_t fragment =
 		ip->fragment_offset & rte_cpu_to_be_16((uint16_t)~RTE_IPV4_HDR_DF_FLAG);
 
 	if (!fragment && flow_has_ports(ip->next_proto_id) && len >= header + 4)
-		hash = rte_hash_crc((const uint8_t *)ip + header, 4, hash);
+		hash = flow_crc((const uint8_t *)ip + header, 4, hash);
 	return hash;
 }
 
 static uint32_t flow_hash_ipv6(const struct rte_ipv6_hdr *ip, uint32_t len)
 {
-	uint32_t hash = rte_hash_crc(ip->src_addr, 32, ip->proto);
+	uint32_t hash = flow_crc(ip->src_addr, 32, ip->proto);
 
 	if (flow_has_ports(ip->proto) && len >= sizeof(*ip) + 4)
-		hash = rte_hash_crc(ip + 1, 4, hash);
+		hash = flow_crc(ip + 1, 4, hash);
 	return hash;
 }
 

@@ -37,6 +37,9 @@ static inline bool port_level(const struct port *port)
 	return __atomic_load_n(&port->rings_up, __ATOMIC_ACQUIRE);
 }
 
+/* Zeroed and aligned to cache lines, from libc, which sanitizers see; free() takes it back. */
+void *port_alloc(size_t size);
+
 void port_event(struct port *port, enum port_event event);
 
 /* Set the level; an event if it changed. */

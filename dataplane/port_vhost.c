@@ -18,11 +18,11 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 
-#include <rte_malloc.h>
 #include <rte_net.h>
 #include <rte_vhost.h>
 
@@ -161,7 +161,7 @@ static int vhost_open(const struct port_params *params, struct port **out, char 
 
 	if (ret)
 		return ret;
-	p = rte_zmalloc("port_vhost", sizeof(*p), RTE_CACHE_LINE_SIZE);
+	p = port_alloc(sizeof(*p));
 	if (!p)
 		return port_fail(error, len, ENOMEM, "%s: no memory", params->name);
 	p->port.ops = &port_vhost_ops;
@@ -175,7 +175,7 @@ static int vhost_open(const struct port_params *params, struct port **out, char 
 	link.owner = p;
 	ret = vhost_link_open(&link, &p->link, error, len);
 	if (ret) {
-		rte_free(p);
+		free(p);
 		return ret;
 	}
 	*out = &p->port;
@@ -187,7 +187,7 @@ static void vhost_close(struct port *port)
 	struct port_vhost *p = vhost_of(port);
 
 	vhost_link_close(p->link);
-	rte_free(p);
+	free(p);
 }
 
 /* Rings from the guest that workers must poll: the highest ready one and all below it. */

@@ -104,17 +104,18 @@ static void adopt(uint32_t *number, uint32_t seen, uint32_t span)
 static void take_numbers(struct session *s, const struct tcp_segment *g, const struct pkt *p)
 {
 	struct session_half *own = &s->half[p->dir], *other = &s->half[p->dir ^ 1];
-	uint8_t liberal = SESSION_GET(own->flags) & SESSION_HALF_LIBERAL;
+	bool own_liberal = SESSION_GET(own->flags) & SESSION_HALF_LIBERAL;
+	bool other_liberal = SESSION_GET(other->flags) & SESSION_HALF_LIBERAL;
 	uint32_t window = g->class == TCP_CLASS_SYN_ACK ? rte_be_to_cpu_16(g->window)
 							: tcp_window(own, g->window);
 
-	if (liberal) {
+	if (own_liberal)
 		adopt(&own->seq_end, g->end, tcp_span(other));
+	if (own_liberal || other_liberal) /* a limit counts in the other's numbers */
 		adopt(&own->seq_limit, g->ack + RTE_MAX(window, 1u), tcp_span(own));
-	}
-	if (SESSION_GET(other->flags) & SESSION_HALF_LIBERAL)
+	if (other_liberal)
 		adopt(&other->seq_end, g->ack, tcp_span(own));
-	else if (liberal && TCP_AFTER(g->ack, SESSION_GET(other->seq_end)))
+	else if (own_liberal && TCP_AFTER(g->ack, SESSION_GET(other->seq_end)))
 		SESSION_SET(other->seq_end, g->ack);
 	tcp_half_update(own, g->end, g->ack, window);
 	if (g->class == TCP_CLASS_FIN)

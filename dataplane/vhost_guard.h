@@ -2,27 +2,42 @@
 #ifndef FERRY_VHOST_GUARD_H
 #define FERRY_VHOST_GUARD_H
 /*
- * Looks at each vhost-user message before the library acts on it, and refuses what would let a front end hurt
- * others: see the table in vhost_guard.c. One per connection, used on the library's events thread only.
+ * Judges each vhost-user message of a front end before the library sees it: what may not come, or would let one
+ * front end hurt others, is refused and ends its connection. See the table in vhost_guard.c. One per
+ * connection; the links' thread only, except for resyncs.
  */
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include <rte_vhost.h>
+#define VHOST_FDS_MAX 8 /* regions of memory */
+#define VHOST_HEADER_BYTES 12
+#define VHOST_PAYLOAD_MAX 632 /* the library's */
+#define VHOST_RINGS_MAX 32
 
-struct vhost_guard {
-	int fd; /* the connection */
-	uint16_t rings; /* rings offered */
-	uint32_t addressed; /* rings whose addresses were checked against their size */
-	uint32_t based; /* rings that got a base since they last stopped */
-	uint16_t base[32]; /* of SET_VRING_BASE, rings offered at most */
+/* The layout of the specification, host byte order. */
+struct vhost_message {
+	uint32_t request, flags, size; /* of the payload */
+	uint8_t payload[VHOST_PAYLOAD_MAX];
 };
 
-/* As rte_vhost_msg_handle says; `msg` is the library's context. */
-enum rte_vhost_msg_result vhost_guard_check(struct vhost_guard *guard, void *msg);
+struct vhost_guard {
+	uint16_t rings; /* rings offered */
+	uint32_t addressed; /* rings whose addresses were checked against their size */
+	uint32_t based; /* atomic; rings that got a base since they last stopped */
+	uint16_t base[VHOST_RINGS_MAX]; /* of SET_VRING_BASE */
+};
+
+bool vhost_guard_allows(
+	struct vhost_guard *guard, const struct vhost_message *msg, const int *fds, int count);
+/* Whether the library answers this message. */
+bool vhost_guard_answered(const struct vhost_message *msg);
+/* The library answers 128 queue pairs; the port may have fewer. */
+void vhost_guard_answer(const struct vhost_guard *guard, struct vhost_message *answer);
 
 /*
- * Device up: rings that go on elsewhere than the front end said, because their used index says otherwise. The
- * library then takes frames in flight once more.
+ * Device up, events thread: rings that go on elsewhere than the front end said, because their used index says
+ * otherwise. The library then takes frames in flight once more.
  */
 unsigned int vhost_guard_resyncs(const struct vhost_guard *guard, int vid);
 

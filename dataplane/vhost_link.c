@@ -1,89 +1,86 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost library (22.11) can listen and connect, but in a way that lets one front end hurt others: its
- * client retries once a second and corrupts its list when a server hangs up at once; its one events thread
- * blocks in read() and sendmsg() on a half message or a peer that does not read; it keeps each
- * descriptor to itself, so no time limit can be set from outside. So the library only ever serves a
- * private socket, whose name is removed as soon as it is bound. Ferry holds the public path: when a
- * front end is there, Ferry knocks at the private socket, and inside new_connection() (events thread,
- * descriptor not yet watched) puts the front end's connection in the place of the knock with dup2(). From
- * then on library and front end speak directly, with no hop and no copy between.
+ * The vhost library (22.11) can listen and connect, but so that one front end can hurt others: its client
+ * retries once a second and corrupts its list when a server hangs up at once; its one events thread
+ * blocks on half a message and on answers nobody reads; it leaks descriptors. So the library only
+ * serves a private socket, whose name is removed as soon as it is bound. Ferry holds the public path: when
+ * a front end is there, Ferry knocks at the private socket and lets messages through a gate
+ * (vhost_gate.h). The rings are shared memory, no packet comes this way.
  *
- * A link's states: WAIT (for a front end) -> HANDING (knocked) -> CONNECTED -> WAIT. A front end that
- * goes without its rings ever having come up costs the next one a pause, so that a loop of bad
- * connections cannot keep the events thread busy.
+ * A link waits for a front end (front < 0), then both sides are there, then one or both are gone. It
+ * waits again when the library has told that its side has ended, so that no two connections of a link
+ * overlap there. A front end that goes without its rings ever having come up costs the next one a pause:
+ * a loop of bad connections gets little of the events thread.
  *
- * The library's callbacks carry a device number or a private path and nothing of ours: that forces the
- * process-wide table below. It holds what is needed to find the link and the links' thread, nothing more.
+ * One thread serves the links of all ports, as the library's one events thread does behind it; so it is
+ * process-wide too, and lives while a link does.
  *
- * Locks: hub.lock guards states and the list, held over no wait; hub.users_lock is held over start and stop
- * of the thread. by_vid is written under hub.lock and read by the events thread without it.
+ * Locks: hub.lock guards all of a link but what is marked, held over no wait; hub.users_lock is held over
+ * start and stop of the thread.
  */
 #include "dataplane/vhost_link.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_lcore.h>
-#include <rte_log.h>
-#include <rte_vhost.h>
 
 #include "dataplane/port_impl.h"
-#include "dataplane/vhost_guard.h"
+#include "dataplane/vhost_gate.h"
+#include "dataplane/vhost_library.h"
 #include "dataplane/vhost_socket.h"
 
-#define LINK_VIDS_MAX 1024 /* RTE_MAX_VHOST_DEVICE of the library */
 #define LINK_RETRY_MS 10
 #define LINK_RETRY_MAX_MS 100
 #define LINK_EAGER_MS 2000 /* retry at the short interval for so long */
+#define LINK_PARTING_MS 200 /* how long a close waits for the library to see it */
 #define LINK_SLACK_MS 2 /* what is due so soon is done now: fewer wake-ups */
 #define LINK_USELESS_MAX 8 /* useless connections in a row before the pause */
 #define LINK_ERROR_LEN 128
+#define HUB_EVENTS 32
 
-/* What the net device needs; no slave channel, whose replies would be waited for. */
-#define LINK_PROTOCOL_FEATURES \
-	(UINT64_C(1) << 0 /* MQ */ | UINT64_C(1) << 1 /* LOG_SHMFD */ | \
-		UINT64_C(1) << 2 /* RARP */ | UINT64_C(1) << 3 /* REPLY_ACK */ | \
-		UINT64_C(1) << 4 /* NET_MTU */ | UINT64_C(1) << 16 /* STATUS */)
+/* A descriptor in the epoll set, with the events it is there for (0: not in the set). */
+struct link_watch {
+	int fd;
+	uint32_t events;
+};
 
-enum link_state { LINK_WAIT, LINK_HANDING, LINK_CONNECTED };
+enum link_side { SIDE_LISTENER, SIDE_FRONT, SIDE_BACK, SIDE_COUNT };
 
 struct vhost_link {
 	LIST_ENTRY(vhost_link) next;
 	struct vhost_link_params params;
 	struct vhost_socket socket; /* the public path */
-	struct vhost_door door; /* the library's private socket */
-	struct vhost_guard guard;
-	enum link_state state;
-	int knock; /* our end of the private connection while HANDING */
-	int front; /* the front end's connection while HANDING */
-	int vid; /* while CONNECTED */
-	bool served; /* rings came up on this connection */
+	struct vhost_library library; /* and its private socket */
+	struct vhost_gate gate;
+	struct link_watch watch[SIDE_COUNT];
+	bool taken; /* the library took up the knock, and its device lives */
+	bool ended; /* that device is gone, the links' thread has not seen it yet */
+	bool served; /* atomic; rings came up on this connection */
 	unsigned int useless; /* connections in a row that did not serve */
-	uint64_t since_ms, next_ms; /* WAIT began; try not before */
+	uint64_t since_ms, next_ms; /* waiting began; try not before */
 	uint64_t connects, resyncs; /* atomic */
-	uint64_t features;
 	char error[LINK_ERROR_LEN];
 };
 
 static struct vhost_hub {
 	pthread_mutex_t users_lock;
 	pthread_mutex_t lock;
-	pthread_cond_t idle; /* `calling` changed */
+	pthread_cond_t idle; /* `calling`, or a link's `taken`, changed */
 	unsigned int users;
 	pthread_t thread;
-	int wake;
+	int epoll, wake;
 	bool stop; /* under lock */
 	struct vhost_link *calling; /* whose status() runs on the links' thread */
 	LIST_HEAD(, vhost_link) links;
-	struct vhost_link *by_vid[LINK_VIDS_MAX];
 } hub = {
 	.users_lock = PTHREAD_MUTEX_INITIALIZER,
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -95,147 +92,74 @@ static void hub_wake(void)
 	eventfd_write(hub.wake, 1);
 }
 
-static struct vhost_link *link_by_vid(int vid)
+/* Callbacks of the library; see vhost_library.h. */
+
+static void link_connected(void *owner)
 {
-	return vid >= 0 && vid < LINK_VIDS_MAX ? __atomic_load_n(&hub.by_vid[vid], __ATOMIC_ACQUIRE)
-					       : NULL;
-}
+	struct vhost_link *link = owner;
 
-/* Under hub.lock. */
-static struct vhost_link *link_by_door(const char *path)
-{
-	struct vhost_link *link;
-
-	LIST_FOREACH (link, &hub.links, next)
-		if (!strcmp(link->door.path, path))
-			return link;
-	return NULL;
-}
-
-/* Under hub.lock. */
-static void link_wait(struct vhost_link *link, uint64_t now_ms)
-{
-	link->state = LINK_WAIT;
-	link->since_ms = now_ms;
-	link->useless = link->served ? 0 : link->useless + 1;
-	link->next_ms = now_ms + (link->useless > LINK_USELESS_MAX ? LINK_RETRY_MAX_MS : 0);
-}
-
-/*
- * Callbacks of the library, all on its events thread, except that destroy_device may come from
- * vhost_link_close().
- */
-static int events_new_connection(int vid)
-{
-	char path[VHOST_DOOR_PATH_MAX];
-	struct vhost_link *link = NULL;
-	int fd = -1;
-
-	if (vid >= LINK_VIDS_MAX || rte_vhost_get_ifname(vid, path, sizeof(path)))
-		return -1;
 	pthread_mutex_lock(&hub.lock);
-	link = link_by_door(path);
-	if (link && link->state == LINK_HANDING)
-		fd = vhost_door_replace(&link->door, link->front);
-	if (fd >= 0) {
-		close(link->front);
-		close(link->knock);
-		link->state = LINK_CONNECTED;
-		link->vid = vid;
-		link->served = false;
-		link->guard = (struct vhost_guard){.fd = fd, .rings = 2 * link->params.pairs};
-		__atomic_add_fetch(&link->connects, 1, __ATOMIC_RELAXED);
-		__atomic_store_n(&hub.by_vid[vid], link, __ATOMIC_RELEASE);
-	}
-	pthread_mutex_unlock(&hub.lock);
-	return fd < 0 ? -1 : 0;
-}
-
-static enum rte_vhost_msg_result events_message(int vid, void *msg)
-{
-	struct vhost_link *link = link_by_vid(vid);
-
-	return link ? vhost_guard_check(&link->guard, msg) : RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-}
-
-static const struct rte_vhost_user_extern_ops events_extern_ops = {
-	.pre_msg_handle = events_message,
-};
-
-static int events_connected(int vid)
-{
-	if (events_new_connection(vid))
-		return -1;
-	return rte_vhost_extern_callback_register(vid, &events_extern_ops, NULL);
-}
-
-static void events_destroy_connection(int vid)
-{
-	struct vhost_link *link = link_by_vid(vid);
-
-	if (!link)
-		return;
-	link->params.ops->gone(link->params.owner);
-	pthread_mutex_lock(&hub.lock);
-	__atomic_store_n(&hub.by_vid[vid], NULL, __ATOMIC_RELEASE);
-	link->vid = -1;
-	link_wait(link, vhost_socket_now_ms());
+	link->taken = true;
 	pthread_mutex_unlock(&hub.lock);
 	hub_wake();
 }
 
-static int events_new_device(int vid)
+static void link_ended(void *owner)
 {
-	struct vhost_link *link = link_by_vid(vid);
-	uint64_t features = 0;
+	struct vhost_link *link = owner;
 
-	if (!link || rte_vhost_get_negotiated_features(vid, &features))
-		return -1;
-	link->served = true;
-	__atomic_add_fetch(
-		&link->resyncs, vhost_guard_resyncs(&link->guard, vid), __ATOMIC_RELAXED);
+	link->params.ops->gone(link->params.owner);
+	pthread_mutex_lock(&hub.lock);
+	link->taken = false;
+	link->ended = true;
+	pthread_cond_broadcast(&hub.idle);
+	pthread_mutex_unlock(&hub.lock);
+	hub_wake();
+}
+
+static void link_up(void *owner, int vid, uint64_t features)
+{
+	struct vhost_link *link = owner;
+	unsigned int resyncs = vhost_guard_resyncs(&link->gate.guard, vid);
+
+	__atomic_store_n(&link->served, true, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&link->resyncs, resyncs, __ATOMIC_RELAXED);
 	link->params.ops->up(link->params.owner, vid, features);
-	return 0;
 }
 
-static void events_destroy_device(int vid)
+static void link_down(void *owner, int vid)
 {
-	struct vhost_link *link = link_by_vid(vid);
+	struct vhost_link *link = owner;
 
-	if (link)
-		link->params.ops->down(link->params.owner, vid);
+	link->params.ops->down(link->params.owner, vid);
 }
 
-static int events_ring(int vid, uint16_t ring, int ready)
+static void link_ring(void *owner, int vid, uint16_t ring, bool ready)
 {
-	struct vhost_link *link = link_by_vid(vid);
+	struct vhost_link *link = owner;
 
-	if (link)
-		link->params.ops->ring(link->params.owner, vid, ring, ready != 0);
-	return 0;
+	link->params.ops->ring(link->params.owner, vid, ring, ready);
 }
 
-static int events_features(int vid, uint64_t features)
+static void link_features(void *owner, uint64_t features)
 {
-	struct vhost_link *link = link_by_vid(vid);
+	struct vhost_link *link = owner;
 
-	if (link)
-		link->params.ops->features(link->params.owner, features);
-	return 0;
+	link->params.ops->features(link->params.owner, features);
 }
 
-static const struct rte_vhost_device_ops events_ops = {
-	.new_connection = events_connected,
-	.destroy_connection = events_destroy_connection,
-	.new_device = events_new_device,
-	.destroy_device = events_destroy_device,
-	.vring_state_changed = events_ring,
-	.features_changed = events_features,
+static const struct vhost_library_ops link_library_ops = {
+	.connected = link_connected,
+	.ended = link_ended,
+	.up = link_up,
+	.down = link_down,
+	.ring = link_ring,
+	.features = link_features,
 };
 
-/* The links' thread. All under hub.lock unless said otherwise. */
+/* The links' thread. All under hub.lock. */
 
-/* A changed error line is told once, outside the lock. */
+/* A changed error line is told once, outside the lock: the link may not go, others may. */
 static void link_set_error(struct vhost_link *link, const char *error)
 {
 	if (!strcmp(link->error, error))
@@ -249,6 +173,54 @@ static void link_set_error(struct vhost_link *link, const char *error)
 	pthread_cond_broadcast(&hub.idle);
 }
 
+static bool link_waits(const struct vhost_link *link)
+{
+	return link->gate.front < 0 && link->gate.back < 0 && !link->taken;
+}
+
+static void link_watch(struct vhost_link *link, enum link_side side, int fd, uint32_t events)
+{
+	struct link_watch *w = &link->watch[side];
+	struct epoll_event event = {.events = events, .data.ptr = link};
+	bool same = w->fd == fd && w->events;
+
+	if (same && w->events == events)
+		return;
+	if (same)
+		epoll_ctl(hub.epoll, events ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, &event);
+	else if (events)
+		epoll_ctl(hub.epoll, EPOLL_CTL_ADD, fd, &event);
+	*w = (struct link_watch){fd, events};
+}
+
+/* Keeps the epoll set as the link's state wants it. A closed descriptor has left the set by itself. */
+static void link_watch_all(struct vhost_link *link, uint64_t now_ms)
+{
+	const struct vhost_gate *gate = &link->gate;
+	bool both = gate->front >= 0 && gate->back >= 0;
+	bool listens = link->params.server && link_waits(link) && link->next_ms <= now_ms;
+
+	link_watch(link, SIDE_FRONT, gate->front, both ? vhost_gate_front_events(gate) : 0);
+	link_watch(link, SIDE_BACK, gate->back, both ? vhost_gate_back_events(gate) : 0);
+	link_watch(link, SIDE_LISTENER, link->socket.fd, listens ? EPOLLIN : 0);
+}
+
+static void link_close_side(struct vhost_link *link, enum link_side side)
+{
+	if (side == SIDE_FRONT)
+		vhost_gate_close_front(&link->gate);
+	else
+		vhost_gate_close_back(&link->gate);
+	link->watch[side] = (struct link_watch){-1, 0};
+}
+
+static void link_wait(struct vhost_link *link, uint64_t now_ms)
+{
+	link->since_ms = now_ms;
+	link->useless = __atomic_load_n(&link->served, __ATOMIC_RELAXED) ? 0 : link->useless + 1;
+	link->next_ms = now_ms + (link->useless > LINK_USELESS_MAX ? LINK_RETRY_MAX_MS : 0);
+}
+
 static void link_retry_later(struct vhost_link *link, uint64_t now_ms)
 {
 	bool eager = now_ms - link->since_ms < LINK_EAGER_MS;
@@ -256,111 +228,165 @@ static void link_retry_later(struct vhost_link *link, uint64_t now_ms)
 	link->next_ms = now_ms + (eager ? LINK_RETRY_MS : LINK_RETRY_MAX_MS);
 }
 
-static void link_hand_over(struct vhost_link *link, int front, uint64_t now_ms)
+/* A front end, if one is there. */
+static void link_take(struct vhost_link *link, uint64_t now_ms)
 {
-	link->front = front;
-	link->knock = vhost_door_knock(&link->door);
-	if (link->knock >= 0) {
-		link->state = LINK_HANDING;
+	char error[LINK_ERROR_LEN];
+	int front = vhost_socket_take(&link->socket, error, sizeof(error)), back;
+
+	if (front < 0) {
+		if (!link->params.server)
+			link_retry_later(link, now_ms);
+		if (!link->params.server || error[0])
+			link_set_error(link, error);
 		return;
 	}
-	close(front);
-	link_retry_later(link, now_ms);
+	back = vhost_door_knock(&link->library.door);
+	if (back < 0) {
+		close(front);
+		link_retry_later(link, now_ms);
+		link_set_error(link, "the vhost library takes no connection");
+		return;
+	}
+	vhost_gate_init(&link->gate, front, back, 2 * link->params.pairs);
+	__atomic_store_n(&link->served, false, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&link->connects, 1, __ATOMIC_RELAXED);
+	link_set_error(link, "");
 }
 
-/* The library hung up on the knock: no more devices or memory. The front end sees its connection close. */
-static void link_check_knock(struct vhost_link *link, uint64_t now_ms)
+/*
+ * One side has left. The library's side is closed only when the library has taken it up (or refused it): so
+ * its next new_connection() is always that of the next front end.
+ */
+static void link_part(struct vhost_link *link, bool library_left, uint64_t now_ms)
 {
-	if (!vhost_door_hung_up(link->knock))
+	link_close_side(link, SIDE_FRONT);
+	if (library_left || link->taken)
+		link_close_side(link, SIDE_BACK);
+	if (link_waits(link)) /* refused: no destroy_connection() will come */
+		link_wait(link, now_ms);
+}
+
+/* Whether the library hung up: it does so on errors and when it has no room. */
+static bool link_library_left(const struct vhost_link *link)
+{
+	return vhost_socket_hung_up(link->gate.back);
+}
+
+static void link_pass(struct vhost_link *link, uint64_t now_ms)
+{
+	char error[LINK_ERROR_LEN];
+	const char *reason;
+
+	if (vhost_gate_run(&link->gate, now_ms, &reason))
 		return;
-	close(link->knock);
-	close(link->front);
-	link->served = false;
-	link_wait(link, now_ms);
-	link_retry_later(link, now_ms);
+	link_part(link, link_library_left(link), now_ms);
+	if (!reason)
+		return;
+	snprintf(error, sizeof(error), "front end cut off: %s", reason);
+	link_set_error(link, error);
 }
 
 static void link_step(struct vhost_link *link, uint64_t now_ms)
 {
-	char error[LINK_ERROR_LEN] = "";
-	int fd;
+	if (link->ended) {
+		link->ended = false;
+		link_close_side(link, SIDE_FRONT);
+		link_close_side(link, SIDE_BACK);
+		link_wait(link, now_ms);
+	}
+	if (link->gate.front >= 0 && link->gate.back >= 0)
+		link_pass(link, now_ms);
+	else if (link->gate.back >= 0)
+		link_part(link, link_library_left(link), now_ms);
+	else if (link_waits(link) && now_ms + LINK_SLACK_MS >= link->next_ms)
+		link_take(link, now_ms);
+	link_watch_all(link, now_ms);
+}
 
-	if (link->state == LINK_HANDING)
-		link_check_knock(link, now_ms);
-	if (link->state != LINK_WAIT || now_ms + LINK_SLACK_MS < link->next_ms)
-		return;
-	fd = vhost_socket_take(&link->socket, error, sizeof(error));
-	if (fd >= 0)
-		link_hand_over(link, fd, now_ms);
-	else if (!link->params.server)
-		link_retry_later(link, now_ms);
-	link_set_error(link, error);
+/* When a link wants to be looked at though nothing happens; UINT64_MAX: never. */
+static uint64_t link_due_ms(const struct vhost_link *link)
+{
+	uint64_t deadline_ms = vhost_gate_deadline_ms(&link->gate);
+
+	if (link_waits(link))
+		return link->watch[SIDE_LISTENER].events ? UINT64_MAX : link->next_ms;
+	if (link->gate.front >= 0 && deadline_ms)
+		return deadline_ms;
+	return UINT64_MAX;
+}
+
+static int hub_timeout_ms(void)
+{
+	uint64_t due_ms = UINT64_MAX, now_ms = vhost_socket_now_ms();
+	struct vhost_link *link;
+
+	LIST_FOREACH (link, &hub.links, next)
+		due_ms = RTE_MIN(due_ms, link_due_ms(link));
+	if (due_ms == UINT64_MAX)
+		return -1;
+	return due_ms > now_ms ? (int)(due_ms - now_ms) : 0;
 }
 
 /*
- * What to sleep on: a listener only while it may be served. Returns the count; *timeout_ms is when the
- * next link is due.
+ * Links with an event, with a change told by the library, or due. `events` names links that may have been
+ * closed meanwhile: only those in the list count.
  */
-static nfds_t hub_collect(struct pollfd *fds, nfds_t max, int *timeout_ms)
-{
-	uint64_t now_ms = vhost_socket_now_ms(), due_ms = UINT64_MAX;
-	struct vhost_link *link;
-	nfds_t n = 0;
-
-	fds[n++] = (struct pollfd){.fd = hub.wake, .events = POLLIN};
-	LIST_FOREACH (link, &hub.links, next) {
-		bool wait = link->state == LINK_WAIT;
-		bool listening = wait && link->params.server && link->next_ms <= now_ms;
-
-		if (wait && !listening)
-			due_ms = RTE_MIN(due_ms, link->next_ms);
-		if (listening && n < max)
-			fds[n++] = (struct pollfd){.fd = link->socket.fd, .events = POLLIN};
-		if (link->state == LINK_HANDING && n < max)
-			fds[n++] = (struct pollfd){.fd = link->knock, .events = POLLIN};
-	}
-	*timeout_ms = due_ms == UINT64_MAX ? -1 : due_ms > now_ms ? (int)(due_ms - now_ms) : 0;
-	return n;
-}
-
-static void hub_step_all(void)
+static void hub_step(const struct epoll_event *events, int count)
 {
 	uint64_t now_ms = vhost_socket_now_ms();
 	struct vhost_link *link, *next;
 
-	/* link_set_error() lets go of the lock: `next` may leave the list, `link` may not. */
 	for (link = LIST_FIRST(&hub.links); link; link = next) {
-		link_step(link, now_ms);
+		bool step = link->ended || (link->gate.front < 0 && link->gate.back >= 0) ||
+			    link_due_ms(link) <= now_ms + LINK_SLACK_MS;
+
+		for (int i = 0; i < count && !step; i++)
+			step = events[i].data.ptr == link;
+		if (step)
+			link_step(link, now_ms);
 		next = LIST_NEXT(link, next);
 	}
 }
 
 static void *hub_run(void *arg)
 {
-	struct pollfd fds[1 + LINK_VIDS_MAX];
+	struct epoll_event events[HUB_EVENTS];
 	eventfd_t value;
-	int timeout_ms;
-	nfds_t n;
+	int timeout_ms, n;
 
 	(void)arg;
 	pthread_mutex_lock(&hub.lock);
 	while (!hub.stop) {
-		n = hub_collect(fds, RTE_DIM(fds), &timeout_ms);
+		timeout_ms = hub_timeout_ms();
 		pthread_mutex_unlock(&hub.lock);
-		poll(fds, n, timeout_ms);
-		if (fds[0].revents)
-			eventfd_read(hub.wake, &value);
+		n = epoll_wait(hub.epoll, events, HUB_EVENTS, timeout_ms);
+		for (int i = 0; i < n; i++)
+			if (!events[i].data.ptr)
+				eventfd_read(hub.wake, &value);
 		pthread_mutex_lock(&hub.lock);
-		hub_step_all();
+		hub_step(events, n);
 	}
 	pthread_mutex_unlock(&hub.lock);
 	return NULL;
 }
 
-/* The library's logs can be driven by guests, line by line: only what is fatal to it, until asked for. */
-static void hub_quiet_library(void)
+static int hub_start(void)
 {
-	rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_CRIT);
+	struct epoll_event event = {.events = EPOLLIN};
+	int ret;
+
+	hub.stop = false;
+	hub.epoll = epoll_create1(EPOLL_CLOEXEC);
+	hub.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	ret = hub.epoll < 0 || hub.wake < 0 || epoll_ctl(hub.epoll, EPOLL_CTL_ADD, hub.wake, &event)
+		      ? -errno
+		      : rte_ctrl_thread_create(&hub.thread, "ferry-vhost", NULL, hub_run, NULL);
+	if (ret) {
+		close(hub.epoll);
+		close(hub.wake);
+	}
+	return ret;
 }
 
 static int hub_get(void)
@@ -368,16 +394,8 @@ static int hub_get(void)
 	int ret = 0;
 
 	pthread_mutex_lock(&hub.users_lock);
-	if (hub.users == 0) {
-		hub_quiet_library();
-		hub.stop = false;
-		hub.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		ret = hub.wake < 0 ? -errno
-				   : rte_ctrl_thread_create(
-					     &hub.thread, "ferry-vhost", NULL, hub_run, NULL);
-		if (ret && hub.wake >= 0)
-			close(hub.wake);
-	}
+	if (hub.users == 0)
+		ret = hub_start();
 	if (!ret)
 		hub.users++;
 	pthread_mutex_unlock(&hub.users_lock);
@@ -393,41 +411,13 @@ static void hub_put(void)
 		pthread_mutex_unlock(&hub.lock);
 		hub_wake();
 		pthread_join(hub.thread, NULL);
+		close(hub.epoll);
 		close(hub.wake);
 	}
 	pthread_mutex_unlock(&hub.users_lock);
 }
 
-/* Under no lock: registers the private socket with the library. */
-static int link_register(struct vhost_link *link, char *error, size_t len)
-{
-	const char *path = link->door.path;
-	uint64_t known = 0;
-	int ret;
-
-	if (rte_vhost_driver_register(path, RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS))
-		return port_fail(error, len, ENOSPC, "the vhost library takes no more sockets");
-	rte_vhost_driver_get_features(path, &known);
-	if (link->params.features & ~known) {
-		ret = port_fail(error, len, EINVAL, "virtio features unknown to the library: %#jx",
-			(uintmax_t)(link->params.features & ~known));
-		goto unregister;
-	}
-	if (rte_vhost_driver_disable_features(path, known & ~link->params.features) ||
-		rte_vhost_driver_set_protocol_features(path, LINK_PROTOCOL_FEATURES) ||
-		rte_vhost_driver_callback_register(path, &events_ops) ||
-		rte_vhost_driver_start(path)) {
-		ret = port_fail(error, len, EIO, "the vhost library does not start");
-		goto unregister;
-	}
-	return 0;
-
-unregister:
-	rte_vhost_driver_unregister(path);
-	return ret;
-}
-
-/* Takes the list's place for the path, so that no second link can have it. */
+/* Into the list, which no two links with one path can be in. */
 static int link_enter(struct vhost_link *link)
 {
 	struct vhost_link *other;
@@ -440,67 +430,80 @@ static int link_enter(struct vhost_link *link)
 	if (!ret)
 		LIST_INSERT_HEAD(&hub.links, link, next);
 	pthread_mutex_unlock(&hub.lock);
+	hub_wake();
 	return ret;
 }
 
+/*
+ * Hangs up on both sides and gives the library a little time to notice: rte_vhost_driver_unregister() spins on a
+ * mutex that the events thread needs to get ahead.
+ */
 static void link_leave(struct vhost_link *link)
 {
+	struct timespec until;
+	int ret = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += LINK_PARTING_MS * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&hub.lock);
 	while (hub.calling == link)
 		pthread_cond_wait(&hub.idle, &hub.lock);
 	LIST_REMOVE(link, next);
-	if (link->state == LINK_HANDING) {
-		close(link->knock);
-		close(link->front);
-		link->state = LINK_WAIT;
-	}
+	link_watch(link, SIDE_LISTENER, link->socket.fd, 0);
+	link_close_side(link, SIDE_FRONT);
+	link_close_side(link, SIDE_BACK);
+	while (link->taken && ret == 0)
+		ret = pthread_cond_timedwait(&hub.idle, &hub.lock, &until);
 	pthread_mutex_unlock(&hub.lock);
+}
+
+static struct vhost_link *link_new(const struct vhost_link_params *params)
+{
+	struct vhost_link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return NULL;
+	link->params = *params;
+	link->library.ops = &link_library_ops;
+	link->library.owner = link;
+	link->served = true; /* nothing to punish yet */
+	vhost_gate_init(&link->gate, -1, -1, 0);
+	for (int i = 0; i < SIDE_COUNT; i++)
+		link->watch[i].fd = -1;
+	link_wait(link, vhost_socket_now_ms());
+	return link;
 }
 
 int vhost_link_open(const struct vhost_link_params *params, struct vhost_link **out, char *error,
 	size_t error_len)
 {
-	struct vhost_link *link = calloc(1, sizeof(*link));
+	struct vhost_link *link = link_new(params);
 	int ret = link ? hub_get() : -ENOMEM;
 
 	if (ret) {
 		free(link);
 		return port_fail(error, error_len, -ret, "%s: %s", params->path, strerror(-ret));
 	}
-	link->params = *params;
-	link->vid = -1;
-	link->served = true;
-	link->features = params->features;
-	ret = vhost_door_make(&link->door, error, error_len);
+	ret = vhost_library_register(&link->library, params->features, error, error_len);
 	if (ret)
 		goto put;
-	ret = link_register(link, error, error_len);
-	if (ret)
-		goto remove_door;
-	ret = vhost_door_hide(&link->door);
-	if (ret) {
-		port_fail(error, error_len, -ret, "private socket: %s", strerror(-ret));
-		goto unregister;
-	}
 	ret = vhost_socket_open(&link->socket, params, error, error_len);
 	if (ret)
 		goto unregister;
-	link_wait(link, vhost_socket_now_ms());
 	ret = link_enter(link);
 	if (ret) {
 		port_fail(error, error_len, -ret, "%s: another port has this path", params->path);
 		goto close_socket;
 	}
-	hub_wake();
 	*out = link;
 	return 0;
 
 close_socket:
 	vhost_socket_close(&link->socket);
 unregister:
-	rte_vhost_driver_unregister(link->door.path);
-remove_door:
-	vhost_door_remove(&link->door);
+	vhost_library_unregister(&link->library);
 put:
 	hub_put();
 	free(link);
@@ -509,18 +512,9 @@ put:
 
 void vhost_link_close(struct vhost_link *link)
 {
-	int vid;
-
 	link_leave(link);
-	rte_vhost_driver_unregister(link->door.path); /* waits for callbacks of this path */
-	vhost_door_remove(&link->door);
+	vhost_library_unregister(&link->library);
 	vhost_socket_close(&link->socket);
-	pthread_mutex_lock(&hub.lock);
-	vid = link->vid;
-	/* The number may be another link's by now. */
-	if (vid >= 0 && hub.by_vid[vid] == link)
-		__atomic_store_n(&hub.by_vid[vid], NULL, __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&hub.lock);
 	hub_put();
 	free(link);
 }
@@ -537,7 +531,7 @@ uint64_t vhost_link_resyncs(const struct vhost_link *link)
 
 uint64_t vhost_link_features(const struct vhost_link *link)
 {
-	return link->features;
+	return link->params.features;
 }
 
 void vhost_link_error(const struct vhost_link *link, char *error, size_t len)

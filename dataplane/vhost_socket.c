@@ -4,11 +4,10 @@
  * names and keeps an O_PATH descriptor, through which knock connects. So nothing stays on disk, and
  * nobody else can reach the library.
  *
- * Threads: see vhost_link.h; vhost_door_replace() runs on the library's events thread.
+ * Threads: see vhost_link.h.
  */
 #include "dataplane/vhost_socket.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,13 +23,6 @@
 #include "dataplane/vhost_link.h"
 
 #define SOCKET_BACKLOG 16
-#define SOCKET_HINT_RANGE 64
-
-/*
- * The library's events thread serves all ports and reads and writes without poll: this is how long one front
- * end can hold it with half a message or by not reading. Front ends send a message in one call.
- */
-#define SOCKET_LIMIT_US 10000
 
 uint64_t vhost_socket_now_ms(void)
 {
@@ -160,22 +151,21 @@ static int socket_connect(const struct vhost_socket *s)
 
 int vhost_socket_take(struct vhost_socket *s, char *error, size_t len)
 {
-	const struct timeval limit = {.tv_usec = SOCKET_LIMIT_US};
-	int fd = s->server ? accept4(s->fd, NULL, NULL, SOCK_CLOEXEC) : socket_connect(s);
+	int fd = s->server ? accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
+			   : socket_connect(s);
 
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-			snprintf(error, len, "%s: %s", s->path, strerror(errno));
-		return -1;
-	}
-	if (fcntl(fd, F_SETFL, 0) ||
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit))) {
+	error[0] = '\0';
+	if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
 		snprintf(error, len, "%s: %s", s->path, strerror(errno));
-		close(fd);
-		return -1;
-	}
 	return fd;
+}
+
+bool vhost_socket_hung_up(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 int vhost_door_make(struct vhost_door *door, char *error, size_t len)
@@ -213,68 +203,18 @@ void vhost_door_remove(struct vhost_door *door)
 	rmdir(door->dir);
 }
 
-int vhost_door_knock(struct vhost_door *door)
+int vhost_door_knock(const struct vhost_door *door)
 {
-	char path[32];
-	struct sockaddr_un addr;
-	socklen_t len;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un addr;
+	char path[32];
+	socklen_t len;
 
-	if (fd < 0)
-		return -1;
-	door->hint = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (door->hint >= 0)
-		close(door->hint);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", door->file);
 	len = socket_address(&addr, path);
-	if (connect(fd, (struct sockaddr *)&addr, len)) {
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, len)) {
 		close(fd);
 		return -1;
 	}
 	return fd;
-}
-
-bool vhost_door_hung_up(int knock)
-{
-	char byte;
-
-	return recv(knock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-	       (errno != EAGAIN && errno != EINTR);
-}
-
-/* An accepted socket has its listener's name; front ends' sockets have other names. */
-static bool door_is_accepted(const struct vhost_door *door, int fd)
-{
-	struct sockaddr_un addr = {0};
-	socklen_t len = sizeof(addr), flag_len = sizeof(int);
-	int listening = 1;
-
-	return !getsockname(fd, (struct sockaddr *)&addr, &len) && addr.sun_family == AF_UNIX &&
-	       !strncmp(addr.sun_path, door->path, sizeof(addr.sun_path)) &&
-	       !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &flag_len) && !listening;
-}
-
-static int door_find(const struct vhost_door *door)
-{
-	struct dirent *entry;
-	int found = -1;
-	DIR *dir;
-
-	for (int fd = RTE_MAX(door->hint, 0); fd < door->hint + SOCKET_HINT_RANGE; fd++)
-		if (door_is_accepted(door, fd))
-			return fd;
-	dir = opendir("/proc/self/fd");
-	while (dir && found < 0 && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && door_is_accepted(door, atoi(entry->d_name)))
-			found = atoi(entry->d_name);
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-int vhost_door_replace(const struct vhost_door *door, int front)
-{
-	int fd = door_find(door);
-
-	return fd < 0 ? -1 : dup3(front, fd, O_CLOEXEC);
 }

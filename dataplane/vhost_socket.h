@@ -30,26 +30,23 @@ int vhost_socket_open(
 /* Removes the file if it is still ours. */
 void vhost_socket_close(struct vhost_socket *s);
 /*
- * One connection of a front end, blocking with short time limits, or -1: none now, with *error set if that is
- * a fault ("" otherwise).
+ * One connection of a front end, non-blocking, or -1: none now, with *error set if that is a fault ("" otherwise).
  */
 int vhost_socket_take(struct vhost_socket *s, char *error, size_t len);
+
+/* Whether the peer of a connection is gone and has left nothing to read. */
+bool vhost_socket_hung_up(int fd);
 
 struct vhost_door {
 	char path[VHOST_DOOR_PATH_MAX]; /* the name the library knows; gone from disk after hide */
 	char dir[VHOST_DOOR_PATH_MAX];
 	int file; /* O_PATH, what is left of the name */
-	int hint; /* the library's next descriptor is most likely this */
 };
 
 int vhost_door_make(struct vhost_door *door, char *error, size_t len); /* a name to bind */
 int vhost_door_hide(struct vhost_door *door); /* bound: take the name off the disk */
 void vhost_door_remove(struct vhost_door *door);
-/* Connects to the library; -1 or a descriptor, whose other end the library will get in accept(). */
-int vhost_door_knock(struct vhost_door *door);
-bool vhost_door_hung_up(int knock);
-/* Inside new_connection(): puts `front` in the place of the library's end. Its descriptor, or -1. */
-int vhost_door_replace(const struct vhost_door *door, int front);
+int vhost_door_knock(const struct vhost_door *door); /* a connection to the library, or -1 */
 
 uint64_t vhost_socket_now_ms(void);
 

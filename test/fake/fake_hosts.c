@@ -138,6 +138,17 @@ static void qemu_loaded(struct host *dest)
 	hosts_schedule(source, MS, EVENT_QEMU_DONE, NULL);
 }
 
+static void operator_resolves(struct hosts *hosts)
+{
+	struct host *source = &hosts->host[HANDOVER_SOURCE], *dest = &hosts->host[HANDOVER_DEST];
+	struct handover_input run = {.kind = INPUT_RESOLVE_RUN};
+	struct handover_input drop = {.kind = INPUT_RESOLVE_DROP};
+
+	hosts_give(source, dest->vcpus ? &drop : &run);
+	if (!dest->vcpus)
+		hosts_give(dest, &drop);
+}
+
 static void event_happens(struct hosts *hosts, const struct event *event)
 {
 	struct host *host = &hosts->host[event->side];
@@ -163,6 +174,9 @@ static void event_happens(struct hosts *hosts, const struct event *event)
 		break;
 	case EVENT_DISK_WORKS:
 		host->disk_broken = false;
+		break;
+	case EVENT_OPERATOR:
+		operator_resolves(hosts);
 		break;
 	case EVENT_USER_STOP:
 		if (host->status == QMP_STATUS_ACTIVE)
@@ -307,6 +321,8 @@ void hosts_run(const struct hosts_plan *plan, struct hosts_result *result)
 	}
 	hosts.host[HANDOVER_SOURCE].qemu = true;
 	hosts.host[HANDOVER_SOURCE].vcpus = !plan->was_paused;
+	if (plan->operator_comes)
+		hosts_schedule(&hosts.host[HANDOVER_SOURCE], 15000 * MS, EVENT_OPERATOR, NULL);
 	agent_start(&hosts.host[HANDOVER_SOURCE]);
 	hosts_give(&hosts.host[HANDOVER_SOURCE], &up);
 	while (hosts.now_ns < LAST_MS * MS &&

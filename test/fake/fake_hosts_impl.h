@@ -26,6 +26,7 @@ enum event_kind {
 	EVENT_QEMU_LOADED,
 	EVENT_QEMU_DONE,
 	EVENT_USER_STOP,
+	EVENT_OPERATOR,
 };
 
 struct event {

@@ -30,10 +30,11 @@ struct rte_mempool *fake_port_pool(void)
 	return pool;
 }
 
-static void worker_event(void *arg, enum port_event event)
+static void worker_event(void *arg, struct port *port, enum port_event event)
 {
 	struct fake_worker *w = arg;
 
+	(void)port;
 	switch (event) {
 	case PORT_RINGS_UP:
 		__atomic_add_fetch(&w->ups, 1, __ATOMIC_SEQ_CST);

@@ -36,6 +36,11 @@ void fake_worker_stop(struct fake_worker *worker);
 void fake_worker_destroy(struct fake_worker *worker);
 struct port_listener fake_worker_listener(struct fake_worker *worker);
 
+static inline uint64_t fake_count(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_SEQ_CST);
+}
+
 /* Waits for a level; false after the time. */
 bool fake_port_wait(const struct port *port, bool up, int timeout_ms);
 uint64_t fake_port_now_us(void);

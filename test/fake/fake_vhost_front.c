@@ -319,15 +319,6 @@ int fake_front_start(struct fake_front *front, struct fake_guest *guest, uint16_
 	return ret;
 }
 
-static void ring_close_events(struct fake_ring *ring)
-{
-	if (ring->kick >= 0)
-		close(ring->kick);
-	if (ring->call >= 0)
-		close(ring->call);
-	ring->kick = ring->call = -1;
-}
-
 int fake_front_stop(struct fake_front *front, struct fake_guest *guest, uint16_t pairs)
 {
 	int ret = 0;
@@ -343,7 +334,7 @@ int fake_front_stop(struct fake_front *front, struct fake_guest *guest, uint16_t
 			guest->ring[i].base = (uint16_t)state.num;
 	}
 	for (uint16_t i = 0; i < 2 * pairs; i++)
-		ring_close_events(&guest->ring[i]);
+		fake_guest_disconnect(guest, i);
 	return ret < 0 ? ret : 0;
 }
 

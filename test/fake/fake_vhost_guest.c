@@ -66,7 +66,6 @@ static uint16_t guest_get16(const struct fake_guest *guest, uint64_t address)
 static uint64_t ring_place(struct fake_ring *ring, uint16_t size, uint64_t at)
 {
 	ring->size = size;
-	ring->kick = ring->call = -1;
 	ring->desc = align(at, FAKE_GUEST_PAGE);
 	ring->avail = align(ring->desc + 16u * size, 16);
 	ring->used = align(ring->avail + 6 + 2u * size, FAKE_GUEST_PAGE);
@@ -195,6 +194,8 @@ struct fake_guest *fake_guest_new(const struct fake_guest_params *params)
 		return NULL;
 	guest->params = *params;
 	guest->memfd = -1;
+	for (uint16_t i = 0; i < 2 * FAKE_GUEST_PAIRS_MAX; i++)
+		guest->ring[i].kick = guest->ring[i].call = -1;
 	if (guest_map(guest)) {
 		fake_guest_free(guest);
 		return NULL;
@@ -203,11 +204,23 @@ struct fake_guest *fake_guest_new(const struct fake_guest_params *params)
 	return guest;
 }
 
+void fake_guest_disconnect(struct fake_guest *guest, uint16_t ring)
+{
+	struct fake_ring *r = &guest->ring[ring];
+
+	if (r->kick >= 0)
+		close(r->kick);
+	if (r->call >= 0)
+		close(r->call);
+	r->kick = r->call = -1;
+}
+
 void fake_guest_free(struct fake_guest *guest)
 {
 	if (!guest)
 		return;
 	for (uint16_t i = 0; i < 2 * guest->params.pairs; i++) {
+		fake_guest_disconnect(guest, i);
 		free(guest->ring[i].free);
 		free(guest->ring[i].out);
 	}

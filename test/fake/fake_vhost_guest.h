@@ -60,6 +60,9 @@ struct fake_frame_info {
 struct fake_guest *fake_guest_new(const struct fake_guest_params *params);
 void fake_guest_free(struct fake_guest *guest);
 
+/* Closes a ring's event descriptors; the front end makes new ones at its next start. */
+void fake_guest_disconnect(struct fake_guest *guest, uint16_t ring);
+
 /* The driver resets its rings to the state of a fresh boot (all indexes 0, all buffers its own). */
 void fake_guest_reset(struct fake_guest *guest);
 

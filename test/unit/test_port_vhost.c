@@ -11,91 +11,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <rte_ether.h>
-#include <rte_ip.h>
-#include <rte_udp.h>
+#include "test/fake/fake_vhost_rig.h"
 
-#include "test/fake/fake_port.h"
-#include "test/fake/fake_vhost_front.h"
-
-struct rig {
-	char path[64];
-	struct fake_worker worker;
-	struct port *port;
-	struct fake_guest *guest;
-	struct fake_front front;
-};
-
-static void rig_open(struct rig *rig, uint16_t pairs)
+static void rig_open(struct vhost_rig *rig, uint16_t pairs)
 {
-	static unsigned int serial;
-	struct port_params params = {
-		.name = "vm", .kind = PORT_VHOST, .server = true, .queues = pairs, .mtu = 1500};
-	char error[128] = "";
-
-	memset(rig, 0, sizeof(*rig));
-	snprintf(rig->path, sizeof(rig->path), "/tmp/ferry-test-%d-%u", getpid(), serial++);
-	fake_worker_init(&rig->worker);
-	params.path = rig->path;
-	params.pool = fake_port_pool();
-	params.listener = fake_worker_listener(&rig->worker);
-	if (port_open(&params, &rig->port, error, sizeof(error)))
-		fail_msg("%s", error);
-	fake_front_init(&rig->front);
+	vhost_rig_open(rig, pairs, true);
 }
 
-static void rig_guest(struct rig *rig, uint16_t pairs, uint16_t size)
+static void rig_guest(struct vhost_rig *rig, uint16_t pairs, uint16_t size)
 {
-	const struct fake_guest_params params = {.pairs = pairs, .size = size};
-
-	rig->guest = fake_guest_new(&params);
-	assert_non_null(rig->guest);
-	assert_int_equal(fake_front_connect(&rig->front, rig->path, 1000), 0);
-	assert_int_equal(fake_front_negotiate(&rig->front, rig->guest), 0);
-	assert_int_equal(fake_front_start(&rig->front, rig->guest, pairs), 0);
-	assert_true(fake_port_wait(rig->port, true, 1000));
-}
-
-static void rig_close(struct rig *rig)
-{
-	fake_worker_stop(&rig->worker);
-	fake_front_close(&rig->front);
-	port_close(rig->port);
-	fake_worker_destroy(&rig->worker);
-	fake_guest_free(rig->guest);
-	assert_int_equal(access(rig->path, F_OK), -1);
-}
-
-struct udp_frame {
-	struct rte_ether_hdr eth;
-	struct rte_ipv4_hdr ip;
-	struct rte_udp_hdr udp;
-	uint32_t number;
-	uint8_t rest[1400];
-} __attribute__((packed, aligned(2)));
-
-static size_t make_frame(struct udp_frame *f, uint16_t flow, uint32_t number, uint16_t payload)
-{
-	memset(f, 0, sizeof(*f));
-	f->eth.ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
-	f->ip.version_ihl = 0x45;
-	f->ip.total_length = rte_cpu_to_be_16(sizeof(f->ip) + sizeof(f->udp) + payload);
-	f->ip.time_to_live = 64;
-	f->ip.next_proto_id = IPPROTO_UDP;
-	f->ip.src_addr = rte_cpu_to_be_32(RTE_IPV4(10, 0, 0, 5));
-	f->ip.dst_addr = rte_cpu_to_be_32(RTE_IPV4(10, 0, 0, 9));
-	f->ip.hdr_checksum = rte_ipv4_cksum(&f->ip);
-	f->udp.src_port = rte_cpu_to_be_16(1000 + flow);
-	f->udp.dst_port = rte_cpu_to_be_16(53);
-	f->udp.dgram_len = rte_cpu_to_be_16(sizeof(f->udp) + payload);
-	f->number = number;
-	return sizeof(f->eth) + sizeof(f->ip) + sizeof(f->udp) + payload;
+	vhost_rig_boot(rig, &(struct fake_guest_params){.pairs = pairs, .size = size});
 }
 
 static void frames_go_both_ways_whole_and_in_order(void **state)
 {
-	struct udp_frame out, in;
-	struct rig rig;
+	struct fake_udp_frame out, in;
+	struct vhost_rig rig;
 	struct port_info info;
 
 	(void)state;
@@ -103,7 +34,7 @@ static void frames_go_both_ways_whole_and_in_order(void **state)
 	rig_guest(&rig, 1, 256);
 	fake_worker_start(&rig.worker, rig.port);
 	for (uint32_t i = 0; i < 2000; i++) {
-		size_t len = make_frame(&out, 0, i, 4 + i % 1400);
+		size_t len = fake_udp_frame(&out, 0, i, 4 + i % 1400);
 
 		assert_int_equal(fake_guest_send(rig.guest, 0, &out, len, NULL), 0);
 		assert_int_equal(fake_guest_receive_wait(rig.guest, 0, &in, sizeof(in), 1000), len);
@@ -115,13 +46,13 @@ static void frames_go_both_ways_whole_and_in_order(void **state)
 	assert_int_equal(info.features, rig.front.features);
 	assert_int_equal(info.features_offered, PORT_FEATURES);
 	assert_int_equal(rig.guest->ring[0].faults + rig.guest->ring[1].faults, 0);
-	rig_close(&rig);
+	vhost_rig_close(&rig);
 }
 
 static void frames_longer_than_a_buffer_are_merged(void **state)
 {
 	uint8_t out[9000], in[9100];
-	struct rig rig;
+	struct vhost_rig rig;
 
 	(void)state;
 	rig_open(&rig, 1);
@@ -132,45 +63,45 @@ static void frames_longer_than_a_buffer_are_merged(void **state)
 	assert_int_equal(fake_guest_send(rig.guest, 0, out, sizeof(out), NULL), 0);
 	assert_int_equal(fake_guest_receive_wait(rig.guest, 0, in, sizeof(in), 1000), sizeof(out));
 	assert_memory_equal(in, out, sizeof(out));
-	rig_close(&rig);
+	vhost_rig_close(&rig);
 }
 
 static void rings_down_is_told_before_the_front_end_gets_its_answer(void **state)
 {
-	struct udp_frame out;
-	struct rig rig;
+	struct fake_udp_frame out;
+	struct vhost_rig rig;
 
 	(void)state;
 	rig_open(&rig, 1);
 	rig_guest(&rig, 1, 256);
 	fake_worker_start(&rig.worker, rig.port);
 	for (int round = 1; round <= 5; round++) {
-		size_t len = make_frame(&out, 0, 0, 60);
+		size_t len = fake_udp_frame(&out, 0, 0, 60);
 
 		assert_int_equal(fake_front_stop(&rig.front, rig.guest, 1), 0);
 		assert_false(port_rings_up(rig.port));
-		assert_int_equal(rig.worker.downs, round);
-		uint64_t received = rig.worker.received;
+		assert_int_equal(fake_count(&rig.worker.downs), round);
+		uint64_t received = fake_count(&rig.worker.received);
 		/* Left in the guest's memory until the rings are up again. */
 		assert_int_equal(fake_guest_send(rig.guest, 0, &out, len, NULL), 0);
 		usleep(2000);
-		assert_int_equal(rig.worker.received, received);
+		assert_int_equal(fake_count(&rig.worker.received), received);
 		assert_int_equal(port_rx_queues(rig.port), 0);
 		assert_int_equal(fake_front_start(&rig.front, rig.guest, 1), 0);
 		assert_true(fake_port_wait(rig.port, true, 1000));
 		assert_true(fake_guest_receive_wait(rig.guest, 0, &out, sizeof(out), 1000) > 0);
 	}
-	assert_int_equal(rig.worker.ups, 6);
-	rig_close(&rig);
+	assert_int_equal(fake_count(&rig.worker.ups), 6);
+	vhost_rig_close(&rig);
 }
 
 static void an_unfinished_checksum_keeps_its_mark(void **state)
 {
 	struct fake_frame_info info = {.flags = 1, .csum_start = 34, .csum_offset = 6}, got;
-	struct udp_frame out, in;
+	struct fake_udp_frame out, in;
 	struct rte_mbuf *m;
-	struct rig rig;
-	size_t len = make_frame(&out, 0, 1, 100);
+	struct vhost_rig rig;
+	size_t len = fake_udp_frame(&out, 0, 1, 100);
 
 	(void)state;
 	rig_open(&rig, 1);
@@ -190,20 +121,20 @@ static void an_unfinished_checksum_keeps_its_mark(void **state)
 	assert_int_equal(got.csum_start, 34);
 	assert_int_equal(got.csum_offset, 6);
 	assert_int_equal(in.udp.dgram_cksum, out.udp.dgram_cksum);
-	rig_close(&rig);
+	vhost_rig_close(&rig);
 }
 
 static void a_full_ring_gives_the_rest_back(void **state)
 {
 	struct rte_mbuf *mbufs[64];
-	struct udp_frame out;
-	struct rig rig;
+	struct fake_udp_frame out;
+	struct vhost_rig rig;
 
 	(void)state;
 	rig_open(&rig, 2);
 	rig_guest(&rig, 2, 16);
 	for (int i = 0; i < 64; i++) {
-		size_t len = make_frame(&out, (uint16_t)i, (uint32_t)i, 60);
+		size_t len = fake_udp_frame(&out, (uint16_t)i, (uint32_t)i, 60);
 
 		mbufs[i] = rte_pktmbuf_alloc(fake_port_pool());
 		memcpy(rte_pktmbuf_append(mbufs[i], (uint16_t)len), &out, len);
@@ -215,16 +146,16 @@ static void a_full_ring_gives_the_rest_back(void **state)
 	assert_int_equal(rte_mempool_avail_count(fake_port_pool()), before + sent);
 	rte_pktmbuf_free_bulk(&mbufs[sent], 64 - sent);
 	assert_int_equal(rte_mempool_avail_count(fake_port_pool()), before + 64);
-	rig_close(&rig);
+	vhost_rig_close(&rig);
 }
 
 static void a_sleeping_worker_is_woken_and_a_polling_one_is_not_signalled(void **state)
 {
 	struct pollfd pfd = {.events = POLLIN};
 	struct rte_mbuf *m[32];
-	struct udp_frame out;
-	struct rig rig;
-	size_t len = make_frame(&out, 0, 0, 60);
+	struct fake_udp_frame out;
+	struct vhost_rig rig;
+	size_t len = fake_udp_frame(&out, 0, 0, 60);
 	uint64_t kicks;
 
 	(void)state;
@@ -250,14 +181,14 @@ static void a_sleeping_worker_is_woken_and_a_polling_one_is_not_signalled(void *
 		assert_int_equal(poll(&pfd, 1, 0), 0);
 	}
 	assert_int_equal(rig.guest->ring[1].kicks, kicks + 10);
-	rig_close(&rig);
+	vhost_rig_close(&rig);
 	assert_int_equal(pfd.fd >= 0, 1);
 }
 
 static void the_same_holds_with_event_indexes(void **state)
 {
-	struct rig rig;
-	struct udp_frame out, in;
+	struct vhost_rig rig;
+	struct fake_udp_frame out, in;
 
 	(void)state;
 	rig_open(&rig, 1);
@@ -265,13 +196,13 @@ static void the_same_holds_with_event_indexes(void **state)
 	rig_guest(&rig, 1, 64);
 	fake_worker_start(&rig.worker, rig.port);
 	for (uint32_t i = 0; i < 300; i++) {
-		size_t len = make_frame(&out, 0, i, 60);
+		size_t len = fake_udp_frame(&out, 0, i, 60);
 
 		assert_int_equal(fake_guest_send(rig.guest, 0, &out, len, NULL), 0);
 		assert_int_equal(fake_guest_receive_wait(rig.guest, 0, &in, sizeof(in), 1000), len);
 		assert_int_equal(in.number, i);
 	}
-	rig_close(&rig);
+	vhost_rig_close(&rig);
 }
 
 static void a_bad_feature_mask_is_refused_by_name(void **state)
@@ -296,12 +227,12 @@ static void a_bad_feature_mask_is_refused_by_name(void **state)
 
 static void a_vhost_port_is_not_paused_by_command(void **state)
 {
-	struct rig rig;
+	struct vhost_rig rig;
 
 	(void)state;
 	rig_open(&rig, 1);
 	assert_int_equal(port_pause(rig.port), -EOPNOTSUPP);
-	rig_close(&rig);
+	vhost_rig_close(&rig);
 }
 
 int main(void)

@@ -70,7 +70,14 @@ static void a_peer_without_the_connection_proves_it_by_its_answer_to_a_syn(void 
 				DROP_TCP_FLAGS);
 		ASSERT_STATE(&f, "tcp-close");
 	}
-	/* Without that SYN, such answers are forged. */
+	/* To another number than that of the SYN, they are forged, ... */
+	fixture_init(&f, IPPROTO_TCP);
+	fixture_establish(&f);
+	PASS(&f, FROM_C, "S", .seq = 0x50000000);
+	assert_int_equal(
+		SEND(&f, FROM_V, "SA", .seq = 0x60000000, .ack = 0x50000002), DROP_TCP_WINDOW);
+	ASSERT_STATE(&f, "tcp-established");
+	/* ... and without that SYN too. */
 	fixture_init(&f, IPPROTO_TCP);
 	fixture_establish(&f);
 	assert_int_equal(
@@ -183,6 +190,29 @@ static void a_syn_ack_again_may_bring_a_larger_window(void **unused)
 	PASS(&f, FROM_V, "A", .seq = 901, .ack = 1101, .payload_len = 2000);
 	assert_int_equal(
 		SEND(&f, FROM_V, "A", .seq = 2901, .ack = 1101, .payload_len = 1), DROP_TCP_WINDOW);
+}
+
+static void of_two_answers_to_a_syn_the_one_that_is_acknowledged_counts(void **unused)
+{
+	static const uint32_t answers[2] = {900, 0x90000000};
+	struct track_fixture f;
+
+	for (int taken = 0; taken < 2; taken++) {
+		fixture_init(&f, IPPROTO_TCP);
+		PASS(&f, FROM_C, "S", .seq = 100);
+		for (int i = 0; i < 4; i++)
+			PASS(&f, FROM_V, "SA", .seq = answers[i & 1], .ack = 101);
+		ASSERT_STATE(&f, "tcp-syn-recv");
+		PASS(&f, FROM_C, "A", .seq = 101, .ack = answers[taken] + 1);
+		ASSERT_STATE(&f, "tcp-established");
+		PASS(&f, FROM_V, "A", .seq = answers[taken] + 1, .ack = 101, .payload_len = 10);
+		PASS(&f, FROM_C, "A", .seq = 101, .ack = answers[taken] + 11);
+		/* Known by now, and strict again. */
+		assert_int_equal(SEND(&f, FROM_V, "A", .seq = answers[!taken] + 1, .ack = 101),
+			DROP_TCP_WINDOW);
+		assert_int_equal(SEND(&f, FROM_C, "A", .seq = 101, .ack = answers[taken] + 12),
+			DROP_TCP_WINDOW);
+	}
 }
 
 static void an_ack_of_data_never_sent_is_dropped(void **unused)
@@ -367,6 +397,7 @@ int main(void)
 		cmocka_unit_test(duplicate_acks_with_sack_beyond_the_ack_pass),
 		cmocka_unit_test(retransmissions_far_behind_pass_without_effect),
 		cmocka_unit_test(a_syn_ack_again_may_bring_a_larger_window),
+		cmocka_unit_test(of_two_answers_to_a_syn_the_one_that_is_acknowledged_counts),
 		cmocka_unit_test(an_ack_of_data_never_sent_is_dropped),
 		cmocka_unit_test(a_fin_may_stand_one_beyond_a_full_window),
 		cmocka_unit_test(scaling_needs_both_sides_to_offer_it),

@@ -79,6 +79,7 @@ static struct pkt *error_about(
 	error.icmp_code = f->ipv6 ? 0 : 4;
 	error.src = f->ipv6 ? "2001:db8:1::1" : "198.51.100.1";
 	error.dst = quoted.src;
+	error.pad_to = 128; /* what lies behind the IP packet is not quoted */
 	return fake_pkt_make(&f->packet, &error, sender == FROM_V ? FROM_C : FROM_V);
 }
 

@@ -250,6 +250,33 @@ static void any_single_fault_at_any_call_leaves_one_vm(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+static void an_operator_ends_what_a_link_lost_for_ever_left_open(void **state)
+{
+	struct hosts_plan plan = {.fault = FAULT_LINK_DIES, .operator_comes = true};
+	struct hosts_result result;
+	unsigned int calls[2], kept = 0, dropped = 0;
+
+	result = run(&plan);
+	json_decref(result.source_report);
+	calls[HANDOVER_SOURCE] = result.source_calls;
+	calls[HANDOVER_DEST] = result.dest_calls;
+	for (plan.side = HANDOVER_SOURCE; plan.side <= HANDOVER_DEST; plan.side++) {
+		for (plan.call = 1; plan.call <= calls[plan.side]; plan.call++) {
+			result = run(&plan);
+			json_decref(result.source_report);
+			if (result.source_runs == result.dest_runs || result.source == OUTCOME_NONE)
+				complain(&plan, &result);
+			assert_true(result.source_runs != result.dest_runs);
+			assert_int_not_equal(result.source, OUTCOME_NONE);
+			kept += result.source == OUTCOME_KEPT && result.alarms > 0;
+			dropped += result.source == OUTCOME_DROPPED;
+		}
+	}
+	/* the word GAVE was lost; the word RUNNING was lost */
+	assert_true(kept > 0);
+	assert_true(dropped > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +294,7 @@ int main(void)
 		cmocka_unit_test(b13_a_destination_that_cannot_run_the_vm_gives_it_back),
 		cmocka_unit_test(a_receiving_qemu_without_stop_flag_is_ended_and_told),
 		cmocka_unit_test(the_report_has_the_steps_and_the_pause),
+		cmocka_unit_test(an_operator_ends_what_a_link_lost_for_ever_left_open),
 		cmocka_unit_test(any_single_fault_at_any_call_leaves_one_vm),
 	};
 

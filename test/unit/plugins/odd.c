@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Plugins that are wrong in one way each, built once per ODD_* macro for test_plugin_host.c. Without a macro: right, but
+ * it refuses or says nonsense when the configuration tells it to.
+ */
+#include "dataplane/plugin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef ODD_ABI
+#define ODD_ABI PLUGIN_ABI_VERSION
+#endif
+#ifndef ODD_NAME
+#define ODD_NAME "odd"
+#endif
+#ifndef ODD_CREATE
+#define ODD_CREATE 0
+#endif
+#ifndef ODD_AFTER
+#define ODD_AFTER NULL
+#endif
+#ifndef ODD_MIN_VERSION
+#define ODD_MIN_VERSION 2
+#endif
+
+struct odd {
+	int verdict; /* what admit says */
+	uint8_t meter;
+	int admitted, abandoned, closed;
+};
+
+static int odd_create(const struct plugin_host *host, void **instance)
+{
+	(void)host;
+	if (ODD_CREATE != 0)
+		return ODD_CREATE;
+	*instance = calloc(1, sizeof(struct odd));
+	((struct odd *)*instance)->meter = PLUGIN_METER_NONE;
+	return *instance ? 0 : -ENOMEM;
+}
+
+static void odd_destroy(void *instance)
+{
+	free(instance);
+}
+
+static int odd_configure(
+	void *instance, const struct plugin_value *config, bool apply, struct plugin_error *error)
+{
+	struct odd *odd = instance;
+
+	for (uint32_t i = 0; config && i < config->count; i++) {
+		const struct plugin_value *value = &config->item[i];
+
+		if (strcmp(value->key, "verdict") == 0 && apply)
+			odd->verdict = atoi(value->text);
+		else if (strcmp(value->key, "meter") == 0 && apply)
+			odd->meter = (uint8_t)atoi(value->text);
+		else if (strcmp(value->key, "verdict") != 0 && strcmp(value->key, "meter") != 0) {
+			snprintf(error->text, sizeof(error->text), "%s: unknown key", value->key);
+			error->line = value->line;
+			error->column = value->column;
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static enum plugin_verdict odd_admit(
+	void *instance, const struct plugin_request *request, struct plugin_answer *answer)
+{
+	struct odd *odd = instance;
+
+	odd->admitted += !request->recheck && !request->dry;
+	answer->meter[PLUGIN_EGRESS] = odd->meter;
+	return (enum plugin_verdict)odd->verdict;
+}
+
+static void odd_abandoned(void *instance, const struct plugin_request *request)
+{
+	(void)request;
+	((struct odd *)instance)->abandoned++;
+}
+
+static void odd_closed(
+	void *instance, const struct plugin_session *session, enum plugin_close_reason reason)
+{
+	(void)session;
+	(void)reason;
+	((struct odd *)instance)->closed++;
+}
+
+static int odd_show(
+	void *instance, const struct plugin_vport *vport, void *data, struct plugin_sink *sink)
+{
+	const struct odd *odd = instance;
+	char text[64];
+
+	(void)vport;
+	(void)data;
+	snprintf(text, sizeof(text), "%d admitted, %d abandoned, %d closed", odd->admitted,
+		odd->abandoned, odd->closed);
+	return sink->put(sink, text, strlen(text));
+}
+
+#ifndef ODD_NO_DESCRIPTOR
+__attribute__((visibility("default"))) extern const struct plugin_descriptor ferry_plugin;
+const struct plugin_descriptor ferry_plugin = {
+	.abi = ODD_ABI,
+	.name = ODD_NAME,
+	.version = "0",
+	.after = ODD_AFTER,
+	.state_version = 2,
+	.state_min_version = ODD_MIN_VERSION,
+	.create = odd_create,
+	.destroy = odd_destroy,
+	.configure = odd_configure,
+	.admit = odd_admit,
+	.abandoned = odd_abandoned,
+	.closed = odd_closed,
+	.show = odd_show,
+};
+#endif
