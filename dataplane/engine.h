@@ -204,6 +204,8 @@ void engine_vport_facts(struct vport *vport, const struct role_facts *facts);
  */
 int engine_role_event(struct vport *vport, enum role_event event, uint64_t epoch);
 
+/* [M] The owner's epoch, when a move or a peer tells of it: the next owner's is higher. */
+void engine_epoch_heard(struct vport *vport, uint64_t epoch);
 /* [G] A vport made again after a restart takes the role the store knows; nothing is stored or told. */
 int engine_role_restore(struct vport *vport, enum role role, uint64_t epoch);
 

@@ -46,8 +46,9 @@ static int identity_set(struct engine *engine, const struct vport *v, struct loc
 
 	if (other && other != v && atomic_load(&known->kind) == LOCATION_LOCAL)
 		return -EEXIST;
-	/* A passive vport knows nothing better than what is known. */
-	if (spec->kind == LOCATION_NONE && known && !other) {
+	/* A passive vport knows nothing better than what is known (but may not be here before). */
+	if (vport_role(v) == ROLE_PASSIVE && known && (!other || other == v) &&
+		(spec->kind == LOCATION_NONE || spec->epoch < atomic_load(&known->epoch))) {
 		atomic_store(&known->vport, spec->vport);
 		return 0;
 	}
@@ -291,6 +292,14 @@ int engine_role_event(struct vport *v, enum role_event event, uint64_t epoch)
 	if (callbacks->role_changed && !(step.effects & ROLE_EFFECT_STAY))
 		callbacks->role_changed(callbacks->arg, v, from, step.next, step.effects);
 	return 0;
+}
+
+void engine_epoch_heard(struct vport *v, uint64_t epoch)
+{
+	pthread_mutex_lock(&v->engine->mutex);
+	if (epoch > atomic_load(&v->epoch))
+		atomic_store(&v->epoch, epoch);
+	pthread_mutex_unlock(&v->engine->mutex);
 }
 
 int engine_role_restore(struct vport *v, enum role role, uint64_t epoch)

@@ -299,6 +299,7 @@ static int port_make(struct move *move, struct move_port *p, const struct frame 
 	if (rc != 0)
 		return rc;
 	p->tallied = true;
+	v->ops->epoch_heard(v->ctx, p->port, p->offered.epoch);
 	rc = v->ops->import_open(v->ctx, p->port, move->state_versions, false, &p->import);
 	if (rc == 0)
 		rc = v->ops->relay_from(v->ctx, p->port, &move->peer_vtep);

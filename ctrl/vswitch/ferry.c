@@ -148,6 +148,12 @@ static int ferry_event(void *ctx, struct vswitch_port *port, enum role_event eve
 	return engine_role_event(ferry_vport(port), event, epoch);
 }
 
+static void ferry_epoch_heard(void *ctx, struct vswitch_port *port, uint64_t epoch)
+{
+	(void)ctx;
+	engine_epoch_heard(ferry_vport(port), epoch);
+}
+
 static int ferry_hold(void *ctx, struct vswitch_port *port)
 {
 	(void)ctx;
@@ -283,6 +289,7 @@ static const struct vswitch_ops ferry_ops = {
 	.discard = ferry_discard,
 	.facts = ferry_facts,
 	.event = ferry_event,
+	.epoch_heard = ferry_epoch_heard,
 	.hold = ferry_hold,
 	.hold_return = ferry_hold_return,
 	.park = ferry_park,

@@ -91,6 +91,7 @@ struct vswitch_ops {
 	/* ---- levers (dataplane/role.h, engine.h) ---- */
 	void (*facts)(void *ctx, struct vswitch_port *port, const struct role_facts *facts);
 	int (*event)(void *ctx, struct vswitch_port *port, enum role_event event, uint64_t epoch);
+	void (*epoch_heard)(void *ctx, struct vswitch_port *port, uint64_t epoch);
 	int (*hold)(void *ctx, struct vswitch_port *port);
 	/* PASSIVE: what is held goes back to where it came from; *left: still held, ask again. */
 	int (*hold_return)(void *ctx, struct vswitch_port *port, uint32_t *left);
