@@ -13,6 +13,8 @@
 #include "dataplane/session_track.h"
 #include "dataplane/worker.h"
 
+#define ADMIT_TRIES 4 /* when workers take the same outside port at once */
+
 /* Is the sender who it says it is? */
 static enum drop_reason check_source(const struct pkt *p, const struct session_tuple *tuple)
 {
@@ -65,6 +67,21 @@ static struct session *living_session(struct worker *w, struct pkt *p, struct se
 			p->drop = DROP_SESSION_CLOSED;
 		}
 	}
+	return s;
+}
+
+static struct session *find_session(struct worker *w, struct pkt *p)
+{
+	struct session_addresses6 a6;
+	struct session *s;
+	unsigned int which;
+
+	if (p->flags & PKT_IPV6)
+		parse_addresses6(p, &a6);
+	s = session_table_find(
+		&w->engine->table, &p->key, p->flags & PKT_IPV6 ? &a6 : NULL, &which);
+	if (s && which)
+		p->flags |= PKT_SECOND_KEY;
 	return s;
 }
 
@@ -135,9 +152,15 @@ static void admit_session_open(struct admission *a, struct session_origin *origi
 	p->drop = session_open(p->vport, a->w->id, origin, &p->session, &existing);
 	if (p->drop == DROP_NONE) {
 		p->flags |= PKT_NEW;
+		plugin_chain_opened(p->session, a->w->id);
 		return;
 	}
 	plugin_chain_abandon(&a->question, &a->chain);
+	if (existing && a->question.public_side) {
+		/* The VM's view is taken: by this connection, or by another one of its that looks the same inside. */
+		existing = find_session(a->w, p);
+		p->drop = DROP_NO_NAT_PORT;
+	}
 	if (existing) {
 		/* Another worker was first: it is our session too. */
 		p->session = existing;
@@ -145,11 +168,39 @@ static void admit_session_open(struct admission *a, struct session_origin *origi
 	}
 }
 
+/* One question to the plugins, and what comes of it. True: another connection took the outside tuple just now. */
+static bool admit_try(struct admission *a)
+{
+	struct session_origin origin = {0};
+	struct worker *w = a->w;
+	struct pkt *p = a->p;
+	bool routed;
+
+	plugin_chain_admit(&a->question, &a->chain);
+	p->drop = a->chain.reason;
+	if (p->drop != DROP_NONE) {
+		if (a->chain.reject)
+			answer_refusal(w, p);
+		return false;
+	}
+	p->drop = admit_locate(a, &origin.location, &routed);
+	if (p->drop != DROP_NONE) {
+		plugin_chain_abandon(&a->question, &a->chain);
+		return false;
+	}
+	origin.action = a->chain.action;
+	/* From one network to another is a hop, whoever opened it. */
+	if (routed || a->question.public_side)
+		origin.action.set |= SESSION_ACT_ROUTED;
+	admit_session_open(a, &origin);
+	if (p->drop == DROP_NONE && a->question.public_side && a->chain.translate)
+		p->flags |= PKT_SECOND_KEY;
+	return p->drop == DROP_NO_NAT_PORT;
+}
+
 static void admit_new(struct worker *w, struct pkt *p)
 {
 	struct admission a = {.w = w, .p = p};
-	struct session_origin origin = {0};
-	bool routed;
 
 	/* A later fragment goes by its first's session, and opens none. */
 	p->drop = p->flags & PKT_LATER_FRAGMENT ? DROP_FRAG_NO_FIRST
@@ -166,39 +217,8 @@ static void admit_new(struct worker *w, struct pkt *p)
 		.now_ns = vport_clock_ns(p->vport, w->now_ns),
 		.worker = w->id,
 		.public_side = a.tuple.vni != p->vport->vni};
-	plugin_chain_admit(&a.question, &a.chain);
-	p->drop = a.chain.reason;
-	if (p->drop != DROP_NONE) {
-		if (a.chain.reject)
-			answer_refusal(w, p);
-		return;
-	}
-	p->drop = admit_locate(&a, &origin.location, &routed);
-	if (p->drop != DROP_NONE) {
-		plugin_chain_abandon(&a.question, &a.chain);
-		return;
-	}
-	origin.action = a.chain.action;
-	if (routed)
-		origin.action.set |= SESSION_ACT_ROUTED;
-	admit_session_open(&a, &origin);
-	if (p->drop == DROP_NONE && a.question.public_side && a.chain.translate)
-		p->flags |= PKT_SECOND_KEY;
-}
-
-static struct session *find_session(struct worker *w, struct pkt *p)
-{
-	struct session_addresses6 a6;
-	struct session *s;
-	unsigned int which;
-
-	if (p->flags & PKT_IPV6)
-		parse_addresses6(p, &a6);
-	s = session_table_find(
-		&w->engine->table, &p->key, p->flags & PKT_IPV6 ? &a6 : NULL, &which);
-	if (s && which)
-		p->flags |= PKT_SECOND_KEY;
-	return s;
+	for (int i = 0; i < ADMIT_TRIES && admit_try(&a); i++)
+		;
 }
 
 /* Egress: the vport is the port's. Ingress: the session's, else the destination's. */

@@ -24,6 +24,21 @@ static struct location *locate_route(
 	return location_find(engine->locations, vpc->vni, &route->next_hop, 0);
 }
 
+bool locate_reachable(const struct engine *engine, uint32_t vni, const struct in6_addr *addr)
+{
+	const struct vpc *vpc = engine_vpc_find(engine, vni);
+	uint64_t index;
+	struct rte_rib6_node *node;
+
+	if (location_find(engine->locations, vni, addr, 0))
+		return true;
+	for (uint16_t i = 0; vpc && i < vpc->subnets; i++)
+		if (addr_in_prefix(addr, &vpc->subnet[i], vpc->subnet_plen[i]))
+			return true;
+	node = vpc && vpc->rib ? rte_rib6_lookup(vpc->rib, addr->s6_addr) : NULL;
+	return node && rte_rib6_get_nh(node, &index) == 0;
+}
+
 enum drop_reason locate_destination(struct worker *w, const struct vport *v,
 	const struct session_tuple *network, struct location **out)
 {

@@ -11,8 +11,8 @@
  * and primitive actions; the engine keeps them in the session and runs them for each packet.
  *
  * Threads. create, destroy, configure, vport_*, section_*, show, tick: one control thread at a time (the
- * engine mutex is held; never wait for a grace period in them). admit, abandoned, adopt, closed and
- * state_changed: any worker, and control threads that import or show sessions, several at once; they must
+ * engine mutex is held; never wait for a grace period in them). admit, abandoned, opened, adopt, closed
+ * and state_changed: any worker, and control threads that import or show sessions, several at once; they must
  * not block, allocate or log per packet. What they read must be replaced, not edited: swap an atomic
  * pointer, then give the old one to host->defer_free() or host->defer(). Counters by `worker` need no
  * atomics but in the slot `workers`, which all control threads share.
@@ -105,6 +105,9 @@ struct plugin_request {
 	/* Of a recheck: what this plugin keeps in the session (NULL: nothing). */
 	const uint8_t *state;
 	uint8_t state_len;
+	bool arrives; /* of a recheck: it comes with a move, adopt() is next */
+	const struct plugin_tuple
+		*outside; /* of a recheck: as the network sees it; NULL: not translated */
 	void *data; /* what vport_add stored for this plugin and vport */
 };
 
@@ -199,6 +202,8 @@ struct plugin_host {
 		const struct plugin_identity *identity);
 	/* Is this outside tuple (its second key) free? Worker or control. */
 	bool (*outside_free)(void *engine, const struct plugin_tuple *outside);
+	/* Has the VPC of this tuple a location, a subnet or a route for its remote? Worker or control. */
+	bool (*reachable)(void *engine, const struct plugin_tuple *tuple);
 };
 
 /* A growing buffer for sections and show. put() returns -ENOMEM or 0; errors stick. */
@@ -256,6 +261,8 @@ struct plugin_descriptor {
 	 * request->state: what this plugin had put into its answer.
 	 */
 	void (*abandoned)(void *instance, const struct plugin_request *request);
+	/* The session that was admitted lives now, and has its id. Not told of one that arrives: see adopt. */
+	void (*opened)(void *instance, const struct plugin_session *session);
 	/* Told once, to plugins that admitted or adopted the session. */
 	void (*closed)(void *instance, const struct plugin_session *session,
 		enum plugin_close_reason reason);

@@ -312,16 +312,16 @@ static void session_ask(
 	request->public_side = view.translated && view.dir == PLUGIN_INGRESS;
 	request->recheck = true;
 	request->session_id = s->birth_id;
+	request->outside = view.translated ? &view.outside : NULL;
 	chain_ask(s->vport, s, request, &answer, result);
 }
 
-enum drop_reason plugin_chain_recheck(struct session *s, uint16_t worker, uint64_t now_ns)
+static enum drop_reason session_rejudge(struct session *s, struct plugin_request *request)
 {
-	struct plugin_request request = {.worker = worker, .now_ns = now_ns};
 	uint8_t keep = s->action.set & (SESSION_ACT_TRANSLATE | SESSION_ACT_ROUTED);
 	struct chain_result result;
 
-	session_ask(s, &request, &result);
+	session_ask(s, request, &result);
 	s->policy_gen = result.policy_gen;
 	if (result.reason != DROP_NONE)
 		return result.reason;
@@ -329,6 +329,13 @@ enum drop_reason plugin_chain_recheck(struct session *s, uint16_t worker, uint64
 	result.action.set = (uint8_t)((result.action.set & ~SESSION_ACT_TRANSLATE) | keep);
 	s->action = result.action;
 	return DROP_NONE;
+}
+
+enum drop_reason plugin_chain_recheck(struct session *s, uint16_t worker, uint64_t now_ns)
+{
+	struct plugin_request request = {.worker = worker, .now_ns = now_ns};
+
+	return session_rejudge(s, &request);
 }
 
 void plugin_chain_explain(const struct session *s, uint64_t now_ns, struct chain_result *result)
@@ -394,6 +401,26 @@ void plugin_chain_closed(struct session *s, uint16_t worker, enum plugin_close_r
 		chain_closed(s, s->vport->engine->plugin_count, worker, reason);
 }
 
+void plugin_chain_opened(struct session *s, uint16_t worker)
+{
+	const struct engine *engine = s->vport->engine;
+	struct plugin_session view;
+	bool filled = false;
+
+	for (uint16_t i = 0; i < engine->plugin_count; i++) {
+		const struct engine_plugin *plugin = &engine->plugin[i];
+
+		if (!plugin->descriptor->opened)
+			continue;
+		if (!filled)
+			session_view(s, vport_clock_ns(s->vport, engine_now_ns(engine)), &view);
+		filled = true;
+		view.worker = worker;
+		view_for(&view, s, i);
+		plugin->descriptor->opened(plugin->instance, &view);
+	}
+}
+
 void plugin_chain_state_changed(struct session *s, uint16_t worker)
 {
 	const struct engine *engine = s->vport->engine;
@@ -430,7 +457,8 @@ enum drop_reason plugin_chain_adopt(
 {
 	struct engine *engine = s->vport->engine;
 	uint16_t control = engine->worker_count;
-	enum drop_reason reason = plugin_chain_recheck(s, control, now_ns);
+	struct plugin_request request = {.worker = control, .now_ns = now_ns, .arrives = true};
+	enum drop_reason reason = session_rejudge(s, &request);
 	struct plugin_session view;
 
 	if (reason != DROP_NONE &&

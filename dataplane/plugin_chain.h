@@ -65,6 +65,8 @@ int plugin_chain_step_text(const struct vport *v, const struct chain_result *res
 enum drop_reason plugin_chain_adopt(
 	struct session *s, const uint16_t *state_versions, uint64_t now_ns);
 
+/* A first packet's session is in the table. */
+void plugin_chain_opened(struct session *s, uint16_t worker);
 void plugin_chain_closed(struct session *s, uint16_t worker, enum plugin_close_reason reason);
 void plugin_chain_state_changed(struct session *s, uint16_t worker);
 

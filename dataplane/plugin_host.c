@@ -13,6 +13,7 @@
 
 #include "dataplane/engine_parts.h"
 #include "dataplane/session_table.h"
+#include "dataplane/worker.h"
 
 static void host_log(void *arg, enum plugin_log_level level, const char *format, ...)
 {
@@ -186,6 +187,11 @@ static bool host_outside_free(void *arg, const struct plugin_tuple *outside)
 	return session_table_find(&engine->table, &key, ipv6 ? &a6 : NULL, &which) == NULL;
 }
 
+static bool host_reachable(void *arg, const struct plugin_tuple *tuple)
+{
+	return locate_reachable(arg, tuple->vni, &tuple->remote);
+}
+
 void plugin_host_fill(struct engine *engine, struct plugin_host *host)
 {
 	*host = (struct plugin_host){
@@ -202,5 +208,6 @@ void plugin_host_fill(struct engine *engine, struct plugin_host *host)
 		.identity_add = host_identity_add,
 		.identity_del = host_identity_del,
 		.outside_free = host_outside_free,
+		.reachable = host_reachable,
 	};
 }

@@ -136,6 +136,8 @@ enum drop_reason deliver_elsewhere(struct worker *w, struct pkt *p, struct locat
 /* Take a frame through the stages again after this burst; false (and freed, counted) when full. */
 bool worker_backlog(struct worker *w, const struct backlog_entry *entry);
 
+/* Has the VPC a location, a subnet or a route for addr? Worker or mutator. locate.c */
+bool locate_reachable(const struct engine *engine, uint32_t vni, const struct in6_addr *addr);
 /* Where packets to network->remote leave to, by identity or route. locate.c */
 enum drop_reason locate_destination(struct worker *w, const struct vport *v,
 	const struct session_tuple *network, struct location **out);
