@@ -46,7 +46,8 @@ void stage_track(struct worker *w, struct burst *b)
 		burst_sweep(w, b);
 }
 
-static bool meter_passes(struct vport *v, uint8_t number, const struct pkt *p)
+static bool meter_passes(
+	const struct worker *w, struct vport *v, uint8_t number, const struct pkt *p)
 {
 	struct vport_meter *meter = &v->meter[number];
 	enum rte_color color;
@@ -54,8 +55,8 @@ static bool meter_passes(struct vport *v, uint8_t number, const struct pkt *p)
 	if (number >= VPORT_METERS || !meter->used)
 		return true;
 	rte_spinlock_lock(&meter->lock);
-	color = rte_meter_trtcm_rfc4115_color_blind_check(
-		&meter->state, &meter->profile, rte_rdtsc(), rte_pktmbuf_pkt_len(p->mbuf));
+	color = rte_meter_trtcm_rfc4115_color_blind_check(&meter->state, &meter->profile,
+		vport_meter_time(meter, v, w->now_ns), rte_pktmbuf_pkt_len(p->mbuf));
 	rte_spinlock_unlock(&meter->lock);
 	return color != RTE_COLOR_RED;
 }
@@ -112,7 +113,7 @@ static enum drop_reason act_packet(struct worker *w, struct pkt *p)
 	struct session *s = p->session;
 	const struct session_actions *action = &s->action;
 
-	if (action->set & SESSION_ACT_METER && !meter_passes(s->vport, action->meter[p->dir], p))
+	if (action->set & SESSION_ACT_METER && !meter_passes(w, s->vport, action->meter[p->dir], p))
 		return DROP_METER;
 	if (action->set & SESSION_ACT_MIRROR)
 		deliver_mirror(w, p, action->mirror);

@@ -61,6 +61,25 @@ static struct vport_meter *host_meter(const struct plugin_vport *view, uint8_t n
 	return number < VPORT_METERS ? &view_vport(view)->meter[number] : NULL;
 }
 
+/* Tokens as of now: an empty packet is green and lets time pass. */
+static void meter_refresh(struct vport_meter *meter, const struct vport *v)
+{
+	uint64_t now = vport_meter_time(meter, v, engine_now_ns(v->engine));
+
+	rte_meter_trtcm_rfc4115_color_blind_check(&meter->state, &meter->profile, now, 0);
+}
+
+static void meter_fill(
+	struct vport_meter *meter, const struct vport *v, const struct plugin_meter_level *level)
+{
+	meter->state.time_tc = meter->state.time_te = 0;
+	meter->state.time_tc = meter->state.time_te =
+		vport_meter_time(meter, v, engine_now_ns(v->engine));
+	meter->state.tc = RTE_MIN(level->committed_bytes, meter->config.cbs_bytes);
+	meter->state.te = RTE_MIN(level->excess_bytes, meter->config.ebs_bytes);
+}
+
+/* Full at first; a change of rates keeps what is left. */
 static int host_meter_set(void *arg, const struct plugin_vport *view, uint8_t number,
 	const struct plugin_meter *config)
 {
@@ -69,21 +88,28 @@ static int host_meter_set(void *arg, const struct plugin_vport *view, uint8_t nu
 		.eir = config->eir_bytes_s,
 		.cbs = config->cbs_bytes,
 		.ebs = config->ebs_bytes};
-	int rc;
+	struct plugin_meter_level level = {config->cbs_bytes, config->ebs_bytes};
+	struct rte_meter_trtcm_rfc4115_profile profile;
+	int rc = rte_meter_trtcm_rfc4115_profile_config(&profile, &params);
 
 	(void)arg;
 	if (!meter)
 		return -ERANGE;
+	if (rc != 0)
+		return rc;
 	rte_spinlock_lock(&meter->lock);
-	rc = rte_meter_trtcm_rfc4115_profile_config(&meter->profile, &params);
-	if (rc == 0 && (!meter->used || memcmp(&meter->config, config, sizeof(*config)) != 0))
-		rc = rte_meter_trtcm_rfc4115_config(&meter->state, &meter->profile);
-	if (rc == 0) {
-		meter->config = *config;
-		meter->used = true;
+	meter->cycles_per_ns = (uint64_t)(((unsigned __int128)rte_get_tsc_hz() << 32) / 1000000000);
+	if (meter->used) {
+		meter_refresh(meter, view_vport(view));
+		level.committed_bytes = meter->state.tc;
+		level.excess_bytes = meter->state.te;
 	}
+	meter->profile = profile;
+	meter->config = *config;
+	meter_fill(meter, view_vport(view), &level);
+	meter->used = true;
 	rte_spinlock_unlock(&meter->lock);
-	return rc;
+	return 0;
 }
 
 static int host_meter_level(void *arg, const struct plugin_vport *view, uint8_t number,
@@ -95,6 +121,7 @@ static int host_meter_level(void *arg, const struct plugin_vport *view, uint8_t 
 	if (!meter || !meter->used)
 		return -ENOENT;
 	rte_spinlock_lock(&meter->lock);
+	meter_refresh(meter, view_vport(view));
 	level->committed_bytes = meter->state.tc;
 	level->excess_bytes = meter->state.te;
 	rte_spinlock_unlock(&meter->lock);
@@ -110,9 +137,7 @@ static int host_meter_level_set(void *arg, const struct plugin_vport *view, uint
 	if (!meter || !meter->used)
 		return -ENOENT;
 	rte_spinlock_lock(&meter->lock);
-	meter->state.tc = RTE_MIN(level->committed_bytes, meter->config.cbs_bytes);
-	meter->state.te = RTE_MIN(level->excess_bytes, meter->config.ebs_bytes);
-	meter->state.time_tc = meter->state.time_te = rte_rdtsc();
+	meter_fill(meter, view_vport(view), level);
 	rte_spinlock_unlock(&meter->lock);
 	return 0;
 }

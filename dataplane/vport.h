@@ -41,9 +41,11 @@ struct vport_clock {
 	_Atomic uint64_t offset_ns; /* engine time - vport time */
 };
 
+/* Runs on the vport's clock, in the cycles that rte_meter wants. */
 struct vport_meter {
 	rte_spinlock_t lock;
 	bool used;
+	uint64_t cycles_per_ns; /* times 2^32 */
 	struct plugin_meter config;
 	struct rte_meter_trtcm_rfc4115_profile profile;
 	struct rte_meter_trtcm_rfc4115 state;
@@ -117,6 +119,18 @@ static inline uint64_t vport_clock_ns(const struct vport *v, uint64_t now_ns)
 	if (stopped)
 		return stopped;
 	return now_ns - atomic_load_explicit(&v->clock.offset_ns, memory_order_relaxed);
+}
+
+/* Never before what the meter has seen: workers read the time at different moments. */
+static inline uint64_t vport_meter_time(
+	const struct vport_meter *meter, const struct vport *v, uint64_t now_ns)
+{
+	uint64_t seen = RTE_MAX(meter->state.time_tc, meter->state.time_te);
+	uint64_t now =
+		(uint64_t)(((unsigned __int128)vport_clock_ns(v, now_ns) * meter->cycles_per_ns) >>
+			   32);
+
+	return RTE_MAX(now, seen);
 }
 
 static inline uint32_t vport_clock_ms(const struct vport *v, uint64_t now_ns)
