@@ -65,6 +65,7 @@ struct part_room {
 	struct config config;
 	struct config_vport vport;
 	struct config_group group[GROUPS_MAX];
+	struct config_plugin plugin[VPORT_PLUGINS_MAX];
 };
 
 static void part_free(struct part_room *room)
@@ -108,8 +109,11 @@ static struct part_room *part_make(
 	}
 	part_groups(part, from, vport);
 	part_leases(part, from, vport);
-	part->plugins = from->plugins;
+	/* By name, so that groups and leases have whom they are for; how each is configured is D's own affair. */
+	part->plugins = room->plugin;
 	part->n_plugins = 0;
+	for (uint32_t i = 0; i < from->n_plugins && i < VPORT_PLUGINS_MAX; i++)
+		room->plugin[part->n_plugins++].name = from->plugins[i].name;
 	for (uint32_t i = 0; i < from->n_locations; i++)
 		if (from->locations[i].vni == vpc->vni)
 			part->locations[part->n_locations++] = from->locations[i];

@@ -34,7 +34,7 @@ proc_start tcp -n p "$programs/tcpmany" client 10.0.0.5 7000 --connections $conn
 	--interval-ms 100 --json "$LAB_DIR/tcp.json"
 proc_start probe -n p "$programs/probe" client 10.0.0.5 7001 --seconds 120 --json "$LAB_DIR/probe.json"
 tcp_is() {
-	(($(json "$LAB_DIR/tcp.json" "[\"$1\"]") $2 $3))
+	test "$(json "$LAB_DIR/tcp.json" "[\"$1\"]")" "$2" "$3"
 }
 check "$connections TCP connections are open and carry answers" wait_for -t 20 tcp_is answers -ge $((connections * 3))
 
