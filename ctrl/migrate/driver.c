@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_common.h>
+
 #include "ctrl/migrate/mover_impl.h"
 
 const char *move_step_name(const struct move *move)
@@ -115,13 +117,15 @@ static void move_end(struct move *move, bool failed)
 void move_drive(struct move *move, const struct move_step *steps)
 {
 	bool failed = false;
-	uint32_t step = 0;
+	uint32_t step = 0,
+		 reached = 0; /* it may have gone back: what was made is undone from there */
 
 	move->steps = steps;
 	while (steps[step].name && !failed) {
 		int rc;
 
 		step_enter(move, step);
+		reached = RTE_MAX(reached, step);
 		rc = steps[step].run(move);
 		if (atomic_load(&move->stop)) {
 			/* The mover goes: roles stand in the store, nothing is undone. */
@@ -145,7 +149,7 @@ void move_drive(struct move *move, const struct move_step *steps)
 				move_fail(move, "%s", move->abort_reason);
 			else
 				move_fail(move, "%s: %s", steps[step].name, strerror(-rc));
-			move_undo(move, steps, step);
+			move_undo(move, steps, reached);
 			failed = true;
 		}
 	}

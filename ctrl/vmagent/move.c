@@ -27,7 +27,7 @@ static void memory_lost(void *ctx, int err)
 	struct move *move = ctx;
 	struct handover_input input = {.kind = INPUT_CARRY_LOST};
 
-	log_warn(move->options.log, move->record.vm, "memory path: %s", strerror(-err));
+	log_warn(move->options.log, move->options.record.vm, "memory path: %s", strerror(-err));
 	move_post(move, &input, NULL);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * IPFIX (RFC 7011) over UDP. Four templates: sessions that go on, and sessions that ended, each for IPv4 and IPv6. Only
- * the latter have counters, so that a collector that sums cannot count twice. Forward is the direction of who opened the
- * session; back is by RFC 5103. What a template holds is a table: template and records are written from it.
+ * IPFIX (RFC 7011) over UDP. Four templates: sessions that go on, and sessions that ended, each for
+ * IPv4 and IPv6. Only the latter have counters, so that a collector that sums cannot count twice.
+ * Forward is the direction of who opened the session; back is by RFC 5103. What a template holds is
+ * a table: template and records are written from it.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which leases a vport has. A change is made whole beside the old state: bindings first, then public identities (all
- * that go before any that come, since a lease may go from one vport to another), then the new bindings are published
- * and the vports' sessions judged again. Until publishing everything can be undone.
+ * Which leases a vport has. A change is made whole beside the old state: bindings first, then
+ * public identities (all that go before any that come, since a lease may go from one vport to
+ * another), then the new bindings are published and the vports' sessions judged again. Until
+ * publishing everything can be undone.
  */
 #include <errno.h>
 #include <stdlib.h>

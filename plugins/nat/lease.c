@@ -76,7 +76,10 @@ bool nat_lease_clash(const struct nat_lease *a, const struct nat_lease *b, bool 
 		return false;
 	if (!whole && (a->last < b->first || b->last < a->first))
 		return false;
-	/* Where packets go is decided by address and port alone: other protocols of the same ports only at one vport. */
+	/*
+	 * Where packets go is decided by address and port alone: other protocols of the same ports
+	 * only at one vport.
+	 */
 	return !(same_vport && a->kind == NAT_DNAT && b->kind == NAT_DNAT && a->first == b->first &&
 		 a->last == b->last && a->proto != b->proto && a->proto != 0 && b->proto != 0);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * NAT as a plugin: floating addresses (1:1), shared addresses by port range (SNAT) and forwarded ports (DNAT), for IPv4
- * and IPv6. README.md says which behaviour of RFC 4787, 5382 and 5508 that is.
+ * NAT as a plugin: floating addresses (1:1), shared addresses by port range (SNAT) and forwarded
+ * ports (DNAT), for IPv4 and IPv6. README.md says which behaviour of RFC 4787, 5382 and 5508 that
+ * is.
  *
- * Life cycle: configure() takes the leases of all vports by name; vport_add() binds those of one and makes its public
- * identities. A session is translated when it is opened, and never again: its outside tuple is its second key. When a
- * session is judged again the question is only whether the vport still holds the lease that its outside tuple is of.
+ * Life cycle: configure() takes the leases of all vports by name; vport_add() binds those of one
+ * and makes its public identities. A session is translated when it is opened, and never again: its
+ * outside tuple is its second key. When a session is judged again the question is only whether the
+ * vport still holds the lease that its outside tuple is of.
  *
  * Threads: plugin.h, nat.h.
  */
@@ -67,7 +69,10 @@ static enum plugin_verdict admit_public(const struct nat *nat, const struct nat_
 		answer->rule = i + 1;
 		translate_in(lease, &view);
 		view.vni = request->vport->vni;
-		/* The VM has this very connection already, by another public address or without one. */
+		/*
+		 * The VM has this very connection already, by another public address or without
+		 * one.
+		 */
 		if (!nat->host->outside_free(nat->host->engine, &view))
 			return exhausted(nat, request);
 		return translated(nat, request, answer, &view);
@@ -185,8 +190,8 @@ static enum plugin_verdict nat_admit(
 }
 
 /*
- * Sessions come before the section with the leases. So one is refused when its outside tuple is of somebody else's
- * lease; when it is nobody's the lease is on its way.
+ * Sessions come before the section with the leases. So one is refused when its outside tuple is of
+ * somebody else's lease; when it is nobody's the lease is on its way.
  */
 static enum plugin_verdict nat_adopt(
 	void *instance, const struct plugin_session *session, uint16_t state_version)

@@ -2,7 +2,8 @@
 #ifndef FERRY_NAT_H
 #define FERRY_NAT_H
 /*
- * Public addresses. What the files of this plugin share, from the written lease to a packet's other tuple:
+ * Public addresses. What the files of this plugin share, from the written lease to a packet's other
+ * tuple:
  *
  *	lease.c   a lease as written -> struct nat_lease; which leases cannot be together
  *	bind.c    the leases of a vport -> struct nat_binding and its public identities; change from one to the next
@@ -10,11 +11,13 @@
  *	move.c    what moves with the vport; what plugin/show says
  *	nat.c     the descriptor: configuration, vports, admission
  *
- * No table of ports is kept: a port is taken when the engine has a session with that outside tuple. So whatever ends
- * a session, here or by a move, gives its port back, and nothing can leak or be given back twice.
+ * No table of ports is kept: a port is taken when the engine has a session with that outside tuple.
+ * So whatever ends a session, here or by a move, gives its port back, and nothing can leak or be
+ * given back twice.
  *
- * Workers read nat_vport.binding, which is replaced whole, and count by worker. All else belongs to the control
- * thread; `mutex` is for adopt(), which runs on control threads that do not hold the engine's.
+ * Workers read nat_vport.binding, which is replaced whole, and count by worker. All else belongs to
+ * the control thread; `mutex` is for adopt(), which runs on control threads that do not hold the
+ * engine's.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -101,7 +104,10 @@ bool nat_addr_any(const struct in6_addr *addr);
 
 /* The vport is in the list (again, with other addresses or other moved leases): bind it. */
 int nat_bind_vport(struct nat *nat, struct nat_vport *v, struct plugin_error *error);
-/* From the configured rows to others, for all vports: all or nothing. Takes rows->row when it succeeds. */
+/*
+ * From the configured rows to others, for all vports: all or nothing. Takes rows->row when it
+ * succeeds.
+ */
 int nat_bind_rows(struct nat *nat, struct nat_rows *rows, bool apply, struct plugin_error *error);
 /* Who but `v` has a lease that clashes; NULL: nobody. */
 const char *nat_bind_holder(

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which port of a lease a new session gets. The first choice depends on the inside end alone, so that one socket keeps
- * one public port for all its peers as long as nobody else has it towards one of them (RFC 4787 REQ-1 where possible).
- * Then the rest of the range follows in an order that also depends on the peer; UDP asks for ports of its own parity
- * first (REQ-4). A range of up to NAT_TRIES ports is searched whole; of a larger one that many are looked at: when all
- * are taken towards that peer, more than 99 % of the range is.
+ * Which port of a lease a new session gets. The first choice depends on the inside end alone, so
+ * that one socket keeps one public port for all its peers as long as nobody else has it towards one
+ * of them (RFC 4787 REQ-1 where possible). Then the rest of the range follows in an order that also
+ * depends on the peer; UDP asks for ports of its own parity first (REQ-4). A range of up to
+ * NAT_TRIES ports is searched whole; of a larger one that many are looked at: when all are taken
+ * towards that peer, more than 99 % of the range is.
  */
 #include <string.h>
 

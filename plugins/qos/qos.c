@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rates and marks. A vport may have a rate per direction, run by the engine as a two-rate three-color meter (RFC 4115;
- * what is red is dropped), and rules that give its sessions a DSCP. Settings of a vport:
+ * Rates and marks. A vport may have a rate per direction, run by the engine as a two-rate
+ * three-color meter (RFC 4115; what is red is dropped), and rules that give its sessions a DSCP.
+ * Settings of a vport:
  *
  *	plugins: {qos: {egress: {committed: 100M, burst: 64k, excess: 20M, excess_burst: 32k}, ingress: {...},
  *		mark: [{protocol: udp, ports: 5060-5061, dscp: 46}, {dscp: 10}]}}
  *
- * committed and excess are bits per second, bursts are bytes; k, M and G are powers of ten. The first mark that fits the
- * session decides. The same settings in the plugin's own `config: {default: ...}` are for vports without any.
+ * committed and excess are bits per second, bursts are bytes; k, M and G are powers of ten. The
+ * first mark that fits the session decides. The same settings in the plugin's own `config:
+ * {default: ...}` are for vports without any.
  *
- * What moves is the tokens that are left, in bytes: the destination goes on where the source stood, under its own rates. A
- * vport's meters run on its clock, which stands still from freeze to activation.
+ * What moves is the tokens that are left, in bytes: the destination goes on where the source stood,
+ * under its own rates. A vport's meters run on its clock, which stands still from freeze to
+ * activation.
  *
  * Threads: plugin.h. Workers read qos_vport.policy, which is replaced whole.
  */

@@ -2,8 +2,8 @@
 #ifndef FERRY_NAT_FIXTURE_H
 #define FERRY_NAT_FIXTURE_H
 /*
- * A host with the nat plugin, behind a gateway to the outside (VNI 900). Expected frames are built from scratch by
- * fake_packet.h, checksums included, and compared whole.
+ * A host with the nat plugin, behind a gateway to the outside (VNI 900). Expected frames are built
+ * from scratch by fake_packet.h, checksums included, and compared whole.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The flowlog plugin in whole engines: what a collector receives, byte for byte, and what a file holds. */
+/*
+ * The flowlog plugin in whole engines: what a collector receives, byte for byte, and what a file
+ * holds.
+ */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Leases and their sessions from one host to another; what must not go with a vport; configurations that cannot be. */
+/*
+ * Leases and their sessions from one host to another; what must not go with a vport;
+ * configurations that cannot be.
+ */
 #include "dataplane/session_import.h"
 #include "dataplane/session_record.h"
 #include "dataplane/session_walk.h"
