@@ -9,6 +9,9 @@
 #
 # VM vm1 is 10.0.0.5 and fd00::5, its vhost-user socket at host x is $LAB_DIR/vm1x.sock.
 
+# Rings of 1024: a guest under emulation on a busy machine may not run for some hundred milliseconds.
+vm_nic=rx_queue_size=1024,tx_queue_size=1024
+
 hosts_net() {
 	ns_add net a b p
 	ip -n "$LAB_ID-net" link add br0 type bridge
@@ -91,13 +94,13 @@ agent() {
 # A QEMU at host X that waits for the VM.
 receiver() {
 	proc_alive "vm1$1" && guest_stop "vm1$1"
-	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05 \
+	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05 --nic-options "$vm_nic" \
 		--paused --incoming defer
 }
 
 # The VM at host X, up and addressed.
 vm_start() {
-	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05
+	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05 --nic-options "$vm_nic"
 	guest_run "vm1$1" 'echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set eth0 up
 		ip addr add 10.0.0.5/24 dev eth0; ip addr add fd00::5/64 dev eth0'
 }
