@@ -128,7 +128,5 @@ void mover_counts(struct mover *mover, struct mover_counts *counts);
 /* Commands; ctx: the mover. */
 extern const struct cmd_noun cmd_noun_migrate;
 extern const struct cmd_noun cmd_noun_relay;
-/* session/save, session/load, session/apply; add these rows under the noun's ctx: the mover. */
-extern const struct cmd_noun cmd_noun_session_file;
 
 #endif

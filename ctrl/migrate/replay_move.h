@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A move between two engines of one process, for ferry-replay and tests: two movers joined by a socket pair, the
+ * A move between two engines of one process, for ferry-replay and tests: two movers joined over loopback, the
  * stream as between hosts (plain). The engines may run on a virtual clock and be polled by the caller:
  * while these calls wait (in real time, for the stream's threads), virtual time stands still.
  *

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/hold.h"
+#include "ctrl/migrate/replay_move.h"
 #include "dataplane/vport.h"
 #include "test/fake/fake_eal.h"
 #include "test/fake/fake_lab.h"
@@ -402,6 +402,48 @@ static void the_same_start_is_the_same_move(void **state)
 	fake_lab_over(&lab, 0, one, &view);
 }
 
+/* ---- the callable form, on a clock that stands ---- */
+
+static uint64_t standing_now(void *arg)
+{
+	return *(uint64_t *)arg;
+}
+
+static void engines_poll(void *arg)
+{
+	struct replay_move **move = arg;
+
+	engine_poll(setup_engine(replay_move_setup(*move, false)));
+	engine_poll(setup_engine(replay_move_setup(*move, true)));
+}
+
+static void a_replay_moves_a_vport_while_its_clock_stands(void **state)
+{
+	uint64_t now_ns = 5000000000ULL;
+	struct clock_source clock = {.now_ns = standing_now, .arg = &now_ns};
+	struct replay_move *move = NULL;
+	struct replay_move_options options = {
+		.source = {lab.host[0].config, "h0", clock, NULL, "rpl0"},
+		.destination = {lab.host[1].config, "h1", clock, NULL, "rpl1"},
+		.idle = engines_poll,
+		.idle_arg = &move};
+	char error[256] = "", run_dir[96];
+
+	(void)state;
+	snprintf(run_dir, sizeof(run_dir), "%s/replay", lab.dir);
+	options.run_dir = run_dir;
+	assert_int_equal(replay_move_create(&options, &move, error, sizeof(error)), 0);
+	assert_int_equal(replay_move_start(move, "v"), 0);
+	assert_int_equal(replay_move_ready(move, 5000), 0);
+	assert_int_equal(replay_move_pause(move, 5000), 0);
+	now_ns += 100000000;
+	assert_int_equal(replay_move_resume(move, 5000), 0);
+	assert_int_equal(
+		vport_role(engine_vport_find(setup_engine(replay_move_setup(move, true)), "v")),
+		ROLE_OWNER);
+	replay_move_destroy(move);
+}
+
 static int three_hosts(void **state)
 {
 	(void)state;
@@ -458,6 +500,7 @@ int main(void)
 		MOVE_TEST(a_source_lost_before_the_final_does_not_stop_the_vm, hasty_hosts),
 		MOVE_TEST(a_vm_with_two_ports_moves_as_one, two_ports),
 		MOVE_TEST(the_same_start_is_the_same_move, two_hosts),
+		MOVE_TEST(a_replay_moves_a_vport_while_its_clock_stands, two_hosts),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
