@@ -532,15 +532,6 @@ static void mover_names(struct mover *mover, const struct mover_options *options
 				 : (config->host.run_dir ? config->host.run_dir : "/run/ferry"));
 }
 
-/* Has this host anybody to move VMs from or to? */
-static bool config_moves(const struct config *config)
-{
-	for (uint32_t i = 0; i < config->n_peers; i++)
-		if (config->peers[i].address.port != 0)
-			return true;
-	return config->migrate.listen.port != 0;
-}
-
 static int mover_channels(struct mover *mover, char *error, size_t error_len)
 {
 	const struct config *config = mover->options.config;
@@ -548,8 +539,7 @@ static int mover_channels(struct mover *mover, char *error, size_t error_len)
 		.certificate_path = config->tls.cert,
 		.key_path = config->tls.key,
 		.ca_path = config->tls.ca,
-		/* Without moves there is nothing to secure (and plain links leave no loopback). */
-		.insecure = config->tls.insecure || !config_moves(config),
+		.insecure = mover_insecure(config),
 		.handshake_ms = config->migrate.connect_ms,
 		.world = &mover->world};
 	struct channel_error fault = {0};

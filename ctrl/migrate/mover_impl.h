@@ -65,6 +65,7 @@ bool mover_peer_by_vtep(struct mover *mover, const struct in6_addr *vtep, char *
 /* Which of a peer's VTEPs we can reach. */
 bool mover_peer_vtep(struct mover *mover, const char *name, struct in6_addr *vtep);
 
+bool mover_insecure(const struct config *config);
 void mover_peers_free(struct mover *mover);
 int mover_role_restore(
 	struct mover *mover, struct vswitch_port *port, const struct store_entry *entry);

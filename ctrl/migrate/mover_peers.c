@@ -86,6 +86,18 @@ static int mover_limits(struct mover *mover, const struct config *config)
 	return mover->bandwidth ? 0 : -ENOMEM;
 }
 
+/*
+ * May links be plain (they leave no loopback then)? Said by the file; and without anybody to move VMs from or to there is
+ * nothing to secure.
+ */
+bool mover_insecure(const struct config *config)
+{
+	for (uint32_t i = 0; i < config->n_peers; i++)
+		if (config->peers[i].address.port != 0)
+			return config->tls.insecure;
+	return config->tls.insecure || config->migrate.listen.port == 0;
+}
+
 int mover_reload(struct mover *mover, const struct config *config, char *error, size_t error_len)
 {
 	struct mover_peer *peers = calloc(config->n_peers + 1u, sizeof(*peers)), *old;
@@ -98,7 +110,7 @@ int mover_reload(struct mover *mover, const struct config *config, char *error, 
 		rc = peers_to_channels(mover, config);
 	if (rc == 0)
 		rc = channel_host_set_files(mover->channel_host, config->tls.cert, config->tls.key,
-			config->tls.ca, config->tls.insecure);
+			config->tls.ca, mover_insecure(config));
 	if (rc != 0) {
 		list_free(peers, peers ? config->n_peers : 0);
 		snprintf(error, error_len, "peers: %s", strerror(-rc));
