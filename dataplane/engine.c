@@ -184,6 +184,7 @@ int engine_create(
 	engine->icmp_limit.per_second =
 		params->icmp_per_second ? params->icmp_per_second : DEFAULT_ICMP_PER_SECOND;
 	pthread_mutex_init(&engine->mutex, NULL);
+	pthread_mutex_init(&engine->vport_mutex, NULL);
 	rte_spinlock_init(&engine->deferred_lock);
 	rc = engine_create_pools(engine, error, error_len);
 	if (rc == 0)
@@ -241,6 +242,7 @@ void engine_destroy(struct engine *engine)
 	rte_mempool_free(engine->ext_pool);
 	rte_mempool_free(engine->pool);
 	pthread_mutex_destroy(&engine->mutex);
+	pthread_mutex_destroy(&engine->vport_mutex);
 	rte_free(engine);
 }
 

@@ -77,6 +77,7 @@ struct engine_plugin {
 	void *instance;
 	void *handle; /* dlopen */
 	struct plugin_host host;
+	pthread_mutex_t mutex; /* one control call at a time; before the engine's */
 };
 
 /* Memory that waits for its grace period before free(). */
@@ -112,6 +113,8 @@ struct engine {
 	uint16_t plugin_count;
 	/* control */
 	pthread_mutex_t mutex;
+	pthread_mutex_t
+		vport_mutex; /* vports come, change and go one at a time; before any other */
 	struct engine_params params;
 	char name[ENGINE_NAME_MAX + 1];
 	struct worker *worker[VPORT_WORKERS_MAX];

@@ -2,6 +2,8 @@
 /*
  * Vports: birth, change, death, and what each worker polls. A vport becomes visible to workers when its id slot and
  * the poll sets are published, and is freed one grace period after it left both.
+ * One vport is made, changed or removed at a time (vport_mutex); plugins are asked meanwhile, without the engine mutex,
+ * so that however long they take no role change waits. Order: vport_mutex, a plugin's mutex, engine mutex.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +21,11 @@
 #define DEFAULT_MTU 1500
 #define DEFAULT_HOLD_BYTES (4u << 20)
 #define DEFAULT_HOLD_AGE_NS 2000000000ULL
+
+struct error_line {
+	char *text; /* may be NULL */
+	size_t len;
+};
 
 /* ---- poll sets ---- */
 
@@ -223,8 +230,8 @@ static struct vport *vport_by_name(const struct engine *engine, const char *name
 	return NULL;
 }
 
-/* Under the mutex: everything but the port. */
-static int vport_enter(struct engine *engine, struct vport *v, const struct vport_spec *spec,
+/* Under the mutex: a name and an id of its own. The id stays free for it while vport_mutex is held. */
+static int vport_settle(struct engine *engine, struct vport *v, const struct vport_spec *spec,
 	char *error, size_t error_len)
 {
 	int rc;
@@ -232,30 +239,56 @@ static int vport_enter(struct engine *engine, struct vport *v, const struct vpor
 	if (vport_by_name(engine, spec->name) ||
 		(spec->uuid && spec->uuid[0] && vport_by_name(engine, spec->uuid)))
 		return engine_fail(error, error_len, -EEXIST, "vport %s: exists", spec->name);
-	v->vpc = engine_vpc_find(engine, spec->vni);
-	if (!v->vpc)
-		return engine_fail(error, error_len, -ENOENT, "vport %s: no vpc with vni %u",
-			spec->name, spec->vni);
 	rc = vport_place(engine, v);
 	if (rc != 0)
 		return engine_fail(
 			error, error_len, rc, "vport %s: at most %d vports", spec->name, VPORT_MAX);
+	return 0;
+}
+
+/* Under the mutex, plugins know it: into its slot. */
+static int vport_publish(struct engine *engine, struct vport *v, const struct vport_spec *spec,
+	char *error, size_t error_len)
+{
+	int rc = 0;
+
+	v->vpc = engine_vpc_find(engine, spec->vni);
+	if (!v->vpc)
+		return engine_fail(error, error_len, -ENOENT, "vport %s: no vpc with vni %u",
+			spec->name, spec->vni);
+	if (role_duty(spec->role) == ROLE_DUTY_HOLD || role_duty(spec->role) == ROLE_DUTY_ASK)
+		rc = engine_hold_make(v);
+	if (rc == 0)
+		rc = engine_identities_add(engine, v);
+	if (rc != 0)
+		return engine_fail(error, error_len, rc, "vport %s: identity in use", spec->name);
+	atomic_store_explicit(&engine->vport[v->id], v, memory_order_release);
+	return 0;
+}
+
+/* Under vport_mutex: everything but the port. */
+static int vport_enter(struct engine *engine, struct vport *v, const struct vport_spec *spec,
+	char *error, size_t error_len)
+{
+	int rc;
+
+	pthread_mutex_lock(&engine->mutex);
+	rc = vport_settle(engine, v, spec, error, error_len);
+	pthread_mutex_unlock(&engine->mutex);
+	if (rc != 0)
+		return rc;
 	plugin_view_fill(v, atomic_load(&v->addresses));
 	rc = plugin_host_vport_check(engine, spec->plugins, error, error_len);
 	if (rc == 0)
 		rc = plugin_host_vport_add(engine, v, spec->plugins, error, error_len);
 	if (rc != 0)
 		return rc;
-	if (role_duty(spec->role) == ROLE_DUTY_HOLD || role_duty(spec->role) == ROLE_DUTY_ASK)
-		rc = engine_hold_make(v);
-	if (rc == 0)
-		rc = engine_identities_add(engine, v);
-	if (rc != 0) {
+	pthread_mutex_lock(&engine->mutex);
+	rc = vport_publish(engine, v, spec, error, error_len);
+	pthread_mutex_unlock(&engine->mutex);
+	if (rc != 0)
 		plugin_host_vport_del(engine, v);
-		return engine_fail(error, error_len, rc, "vport %s: identity in use", spec->name);
-	}
-	atomic_store_explicit(&engine->vport[v->id], v, memory_order_release);
-	return 0;
+	return rc;
 }
 
 static void vport_leave(struct engine *engine, struct vport *v)
@@ -268,7 +301,8 @@ static void vport_leave(struct engine *engine, struct vport *v)
 	engine_grace(engine);
 }
 
-int engine_vport_add(struct engine *engine, const struct vport_spec *spec, struct vport **out,
+/* Under vport_mutex. */
+static int vport_add(struct engine *engine, const struct vport_spec *spec, struct vport **out,
 	char *error, size_t error_len)
 {
 	struct port_params port = spec->port;
@@ -284,9 +318,7 @@ int engine_vport_add(struct engine *engine, const struct vport_spec *spec, struc
 	if (!v)
 		return engine_fail(error, error_len, -ENOMEM, "out of memory");
 	vport_fill(engine, v, spec);
-	pthread_mutex_lock(&engine->mutex);
 	rc = vport_enter(engine, v, spec, error, error_len);
-	pthread_mutex_unlock(&engine->mutex);
 	if (rc != 0) {
 		vport_free(v);
 		return rc;
@@ -300,15 +332,28 @@ int engine_vport_add(struct engine *engine, const struct vport_spec *spec, struc
 	rc = port_open(&port, &v->port, error, error_len);
 	if (rc != 0) {
 		vport_leave(engine, v);
-		pthread_mutex_lock(&engine->mutex);
 		plugin_host_vport_del(engine, v);
-		pthread_mutex_unlock(&engine->mutex);
 		vport_free(v);
 		return rc;
 	}
 	pthread_mutex_lock(&engine->mutex);
 	rc = engine_poll_sets(engine);
 	pthread_mutex_unlock(&engine->mutex);
+	*out = v;
+	return rc;
+}
+
+int engine_vport_add(struct engine *engine, const struct vport_spec *spec, struct vport **out,
+	char *error, size_t error_len)
+{
+	struct vport *v = NULL;
+	int rc;
+
+	pthread_mutex_lock(&engine->vport_mutex);
+	rc = vport_add(engine, spec, &v, error, error_len);
+	pthread_mutex_unlock(&engine->vport_mutex);
+	if (!v)
+		return rc;
 	/* The port may have been up before anyone listened. */
 	if (port_rings_up(v->port))
 		engine_role_event(v, ROLE_RINGS_UP, 0);
@@ -318,41 +363,59 @@ int engine_vport_add(struct engine *engine, const struct vport_spec *spec, struc
 
 /* ---- change and death ---- */
 
-int engine_vport_change(struct engine *engine, struct vport *v, const struct vport_spec *spec,
-	char *error, size_t error_len)
+/* Its addresses become `own` in the view, the slot and the location table; returns those before. */
+static struct vport_addresses *vport_readdress(
+	struct engine *engine, struct vport *v, struct vport_addresses *own, int *rc)
 {
-	struct vport_addresses *own = addresses_make(spec), *old;
-	int rc;
+	struct vport_addresses *old;
 
-	if (!own)
-		return engine_fail(error, error_len, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&engine->mutex);
-	rc = plugin_host_vport_check(engine, spec->plugins, error, error_len);
-	if (rc != 0) {
-		pthread_mutex_unlock(&engine->mutex);
-		free(own);
-		return rc;
-	}
 	engine_identities_del(engine, v);
 	old = atomic_exchange(&v->addresses, own);
 	plugin_view_fill(v, own);
-	rc = engine_identities_add(engine, v);
-	if (rc == 0)
-		rc = plugin_host_vport_change(engine, v, spec->plugins, error, error_len);
-	else
-		engine_fail(error, error_len, rc, "vport %s: identity in use", v->name);
-	if (rc != 0) {
-		engine_identities_del(engine, v);
-		atomic_store(&v->addresses, old);
-		plugin_view_fill(v, old);
-		engine_identities_add(engine, v);
-		old = own;
-	} else {
-		vport_settings(engine, v, spec);
-	}
+	*rc = engine_identities_add(engine, v);
 	pthread_mutex_unlock(&engine->mutex);
+	return old;
+}
+
+/* Under vport_mutex. *unused: the addresses that are not the vport's, to be freed after a grace period. */
+static int vport_change(struct engine *engine, struct vport *v, const struct vport_spec *spec,
+	struct vport_addresses **unused, struct error_line *error)
+{
+	struct vport_addresses *own = *unused;
+	int rc = plugin_host_vport_check(engine, spec->plugins, error->text, error->len), ignored;
+
+	if (rc != 0)
+		return rc;
+	*unused = vport_readdress(engine, v, own, &rc);
+	if (rc == 0)
+		rc = plugin_host_vport_change(engine, v, spec->plugins, error->text, error->len);
+	else
+		engine_fail(error->text, error->len, rc, "vport %s: identity in use", v->name);
+	if (rc != 0) {
+		*unused = vport_readdress(engine, v, *unused, &ignored);
+		return rc;
+	}
+	pthread_mutex_lock(&engine->mutex);
+	vport_settings(engine, v, spec);
+	pthread_mutex_unlock(&engine->mutex);
+	return 0;
+}
+
+int engine_vport_change(struct engine *engine, struct vport *v, const struct vport_spec *spec,
+	char *error, size_t error_len)
+{
+	struct vport_addresses *unused = addresses_make(spec);
+	struct error_line line = {.text = error, .len = error_len};
+	int rc;
+
+	if (!unused)
+		return engine_fail(error, error_len, -ENOMEM, "out of memory");
+	pthread_mutex_lock(&engine->vport_mutex);
+	rc = vport_change(engine, v, spec, &unused, &line);
+	pthread_mutex_unlock(&engine->vport_mutex);
 	engine_grace(engine);
-	free(old);
+	free(unused);
 	if (rc == 0)
 		engine_policy_changed(engine, v);
 	return rc;
@@ -382,15 +445,15 @@ int engine_vport_del(struct engine *engine, struct vport *v)
 {
 	struct in6_addr any = IN6ADDR_ANY_INIT;
 
+	pthread_mutex_lock(&engine->vport_mutex);
 	vport_leave(engine, v);
 	if (v->port)
 		port_close(v->port);
 	vport_kill_sessions(v);
 	frag_flush(engine->frags, v, v->vni, &any);
 	engine_grace(engine);
-	pthread_mutex_lock(&engine->mutex);
 	plugin_host_vport_del(engine, v);
-	pthread_mutex_unlock(&engine->mutex);
+	pthread_mutex_unlock(&engine->vport_mutex);
 	engine_deferred_run(engine, false);
 	vport_free(v);
 	return 0;

@@ -2,28 +2,32 @@
 #ifndef FERRY_PLUGIN_H
 #define FERRY_PLUGIN_H
 /*
- * The door for packet services. A plugin is a shared object that exports one `struct plugin_descriptor`
- * named `ferry_plugin`; it includes this header and no other of Ferry's, keeps all its state behind the
- * instance pointer that create() returns, and has no mutable globals (two engines may run in one process).
+ * The door for packet services. A plugin is a shared object that exports one `struct
+ * plugin_descriptor` named `ferry_plugin`; it includes this header and no other of Ferry's, keeps
+ * all its state behind the instance pointer that create() returns, and has no mutable globals (two
+ * engines may run in one process).
  *
- * Plugins decide, the engine executes: a plugin is asked when a session is admitted (its first packet),
- * re-checked (the policy changed, or the session arrived with a move) and closed. Its answer is a verdict
- * and primitive actions; the engine keeps them in the session and runs them for each packet.
+ * Plugins decide, the engine executes: a plugin is asked when a session is admitted (its first
+ * packet), re-checked (the policy changed, or the session arrived with a move) and closed. Its
+ * answer is a verdict and primitive actions; the engine keeps them in the session and runs them for
+ * each packet.
  *
- * Threads. create, destroy, configure, vport_*, section_*, show, tick: one control thread at a time (the
- * engine mutex is held; never wait for a grace period in them). admit, abandoned, opened, adopt, closed
- * and state_changed: any worker, and control threads that import or show sessions, several at once; they must
- * not block, allocate or log per packet. What they read must be replaced, not edited: swap an atomic
- * pointer, then give the old one to host->defer_free() or host->defer(). Counters by `worker` need no
+ * Threads. create, destroy, configure, vport_*, section_*, show, tick: control threads, one at a
+ * time in one instance. Take the time to build tables in configure and vport_*, for no worker and
+ * no move waits meanwhile; but section_* run while a VM stands still: bounded by what the vport
+ * has. Never wait for a grace period. admit, abandoned, opened, adopt, closed and state_changed:
+ * any worker, and control threads that import or show sessions, several at once; they must not block,
+ * allocate or log per packet. What they read must be replaced, not edited: swap an atomic pointer,
+ * then give the old one to host->defer_free() or host->defer(). Counters by `worker` need no
  * atomics but in the slot `workers`, which all control threads share.
  *
  * Order: plugins are asked in the order of the config (and `after`); the first verdict that is not
- * PLUGIN_ALLOW ends the chain. Who said ALLOW to a new session hears exactly one of abandoned() (it did
- * not come to be) and closed(), so that what admit reserved or counted can be given back.
+ * PLUGIN_ALLOW ends the chain. Who said ALLOW to a new session hears exactly one of abandoned() (it
+ * did not come to be) and closed(), so that what admit reserved or counted can be given back.
  *
- * Policy. A session is stamped before the chain is asked. So: first make the new policy visible, then
- * call host->policy_changed() for the vports it concerns; whoever was judged by the old one is asked
- * again, at its next packet, with request->recheck.
+ * Policy. A session is stamped before the chain is asked. So: first make the new policy visible,
+ * then call host->policy_changed() for the vports it concerns; whoever was judged by the old one is
+ * asked again, at its next packet, with request->recheck.
  */
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -123,7 +127,8 @@ struct plugin_answer {
 	bool report; /* call state_changed for this session */
 	/*
 	 * What follows is each plugin's own, and empty when it is asked.
-	 * Per-session state: kept by the engine, moves with the session. Not looked at in a recheck.
+	 * Per-session state: kept by the engine, moves with the session. Not looked at in a
+	 * recheck.
 	 */
 	uint8_t state_len;
 	uint8_t state[PLUGIN_STATE_MAX];
@@ -155,14 +160,16 @@ enum plugin_close_reason {
 	PLUGIN_CLOSE_EVICTED,
 	PLUGIN_CLOSE_OPERATOR,
 	PLUGIN_CLOSE_REPLACED, /* a new connection on the same tuple */
-	PLUGIN_CLOSE_MOVED, /* the session lives on elsewhere: release local things, report nothing */
+	PLUGIN_CLOSE_MOVED, /* the session lives on elsewhere: release local things, report nothing
+			     */
 };
 
 /* ---- what the engine offers ---- */
 
 enum plugin_log_level { PLUGIN_LOG_ERROR, PLUGIN_LOG_WARN, PLUGIN_LOG_INFO, PLUGIN_LOG_DEBUG };
 
-/* A two-rate three-color meter (RFC 4115) of a vport, run by the engine for sessions that name it. */
+/* A two-rate three-color meter (RFC 4115) of a vport, run by the engine for sessions that name it.
+ */
 struct plugin_meter {
 	uint64_t cir_bytes_s, eir_bytes_s;
 	uint64_t cbs_bytes, ebs_bytes;
@@ -186,7 +193,8 @@ struct plugin_host {
 	/* Given to free(), or to `release`, a grace period from now. Any thread. NULL: nothing. */
 	void (*defer_free)(void *engine, void *memory);
 	void (*defer)(void *engine, void *memory, void (*release)(void *memory));
-	/* Living sessions of all (vport NULL) or one vport are to be judged again. Control thread. */
+	/* Living sessions of all (vport NULL) or one vport are to be judged again. Control thread.
+	 */
 	void (*policy_changed)(void *engine, const struct plugin_vport *vport);
 	/* Meters, control thread only. number < 8 per vport. */
 	int (*meter_set)(void *engine, const struct plugin_vport *vport, uint8_t number,
@@ -212,7 +220,8 @@ struct plugin_sink {
 	void *arg;
 };
 
-/* What a section holds, as section_save wrote it in `version` (state_min_version to state_version). */
+/* What a section holds, as section_save wrote it in `version` (state_min_version to state_version).
+ */
 struct plugin_section {
 	uint16_t version;
 	const uint8_t *bytes;
@@ -226,24 +235,25 @@ struct plugin_descriptor {
 	const char *name; /* [a-z][a-z0-9-]*, < PLUGIN_NAME_MAX; also the section's name */
 	const char *version; /* for people */
 	const char *summary; /* one line */
-	const char *
-		after; /* a plugin that, if it is there, must be asked (and moved) before this one */
+	const char *after; /* a plugin that, if it is there, must be asked (and moved) before this
+			      one */
 	uint16_t state_version, state_min_version; /* of what section_* and state hold */
 	bool state_optional; /* a destination without this plugin may skip its state */
 
 	int (*create)(const struct plugin_host *host, void **instance);
 	void (*destroy)(void *instance);
 	/*
-	 * Check and take a configuration: all or nothing. `apply` false: only check. Called at start
-	 * and on reload. error->text names the key.
+	 * Check and take a configuration: all or nothing. `apply` false: only check. Called at
+	 * start and on reload. error->text names the key.
 	 */
 	int (*configure)(void *instance, const struct plugin_value *config, bool apply,
 		struct plugin_error *error);
 
 	/*
-	 * *data is given back in requests of this vport. settings: the vport's own `plugins:` entry or NULL.
-	 * vport_check looks at settings alone and changes nothing; all plugins are asked before the first
-	 * vport_add or vport_change, so that these need not fail for what a person wrote.
+	 * *data is given back in requests of this vport. settings: the vport's own `plugins:` entry
+	 * or NULL. vport_check looks at settings alone and changes nothing; all plugins are asked
+	 * before the first vport_add or vport_change, so that these need not fail for what a person
+	 * wrote.
 	 */
 	int (*vport_check)(
 		void *instance, const struct plugin_value *settings, struct plugin_error *error);
@@ -257,8 +267,8 @@ struct plugin_descriptor {
 	enum plugin_verdict (*admit)(
 		void *instance, const struct plugin_request *request, struct plugin_answer *answer);
 	/*
-	 * The session this plugin allowed did not come to be: refused by another one, no room, lost a race.
-	 * request->state: what this plugin had put into its answer.
+	 * The session this plugin allowed did not come to be: refused by another one, no room, lost
+	 * a race. request->state: what this plugin had put into its answer.
 	 */
 	void (*abandoned)(void *instance, const struct plugin_request *request);
 	/* The session that was admitted lives now, and has its id. Not told of one that arrives: see adopt. */
@@ -268,9 +278,9 @@ struct plugin_descriptor {
 		enum plugin_close_reason reason);
 	void (*state_changed)(void *instance, const struct plugin_session *session);
 	/*
-	 * A session arrives with a move and brings `plugin_state` of version state_version (len 0: none).
-	 * Claim what belongs to it (a port of a lease, ...). PLUGIN_ALLOW or the reason it cannot live
-	 * here. admit was asked before, with recheck.
+	 * A session arrives with a move and brings `plugin_state` of version state_version (len 0:
+	 * none). Claim what belongs to it (a port of a lease, ...). PLUGIN_ALLOW or the reason it
+	 * cannot live here. admit was asked before, with recheck.
 	 */
 	enum plugin_verdict (*adopt)(
 		void *instance, const struct plugin_session *session, uint16_t state_version);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The plugin chain at work: admission, re-check, adoption, close. Answers are checked here, so that a plugin that
- * returns nonsense costs a named drop and no more.
+ * The plugin chain at work: admission, re-check, adoption, close. Answers are checked here, so that
+ * a plugin that returns nonsense costs a named drop and no more.
  */
 #include "dataplane/plugin_chain.h"
 

@@ -2,8 +2,8 @@
 #ifndef FERRY_PLUGIN_CHAIN_H
 #define FERRY_PLUGIN_CHAIN_H
 /*
- * The engine's side of the plugin door: asks the chain, checks the answers, tells of closes. Workers. For files of
- * dataplane/ only; loading and configuration are in plugin_host.c.
+ * The engine's side of the plugin door: asks the chain, checks the answers, tells of closes.
+ * Workers. For files of dataplane/ only; loading and configuration are in plugin_host.c.
  */
 #include "dataplane/engine_state.h"
 #include "dataplane/plugin.h"
@@ -59,8 +59,9 @@ void plugin_chain_explain(const struct session *s, uint64_t now_ns, struct chain
 int plugin_chain_step_text(const struct vport *v, const struct chain_result *result, uint16_t i,
 	char *text, size_t len);
 /*
- * An imported session (verdict_by CHAIN_NOBODY): recheck, then each plugin's adopt(). Whoever adopted it hears of
- * its end, here too if a later one refuses. A mere denial stands back where policy changes let sessions finish.
+ * An imported session (verdict_by CHAIN_NOBODY): recheck, then each plugin's adopt(). Whoever
+ * adopted it hears of its end, here too if a later one refuses. A mere denial stands back where
+ * policy changes let sessions finish.
  */
 enum drop_reason plugin_chain_adopt(
 	struct session *s, const uint16_t *state_versions, uint64_t now_ns);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What plugins may ask of the engine: `struct plugin_host` of plugin.h. All under the engine mutex but log(),
- * outside_free(), defer() and defer_free(), which workers call as well. Loading is in plugin_load.c, the chain in
- * plugin_chain.c.
+ * What plugins may ask of the engine: `struct plugin_host` of plugin.h. On control threads, but
+ * log(), outside_free(), defer() and defer_free() on workers as well. The caller holds its plugin's
+ * mutex and not the engine's. Loading is in plugin_load.c, the chain in plugin_chain.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -148,29 +148,46 @@ static bool identity_same(const struct plugin_identity *a, const struct plugin_i
 	       a->port_first == b->port_first && a->port_last == b->port_last;
 }
 
+/* Before a vport is in its slot, and after, its list is all there is of its identities. Under the
+ * mutex. */
+static bool vport_is_located(const struct engine *engine, const struct vport *v)
+{
+	return atomic_load(&engine->vport[v->id]) == v;
+}
+
+static int identity_del(
+	struct engine *engine, struct vport *v, const struct plugin_identity *identity)
+{
+	struct vport_identity **at = &v->identities, *gone;
+
+	while (*at && !identity_same(&(*at)->id, identity))
+		at = &(*at)->next;
+	gone = *at;
+	if (!gone)
+		return -ENOENT;
+	*at = gone->next;
+	free(gone);
+	if (!vport_is_located(engine, v))
+		return 0;
+	engine_identities_del(engine, v);
+	return engine_identities_add(engine, v);
+}
+
 static int host_identity_del(
 	void *arg, const struct plugin_vport *view, const struct plugin_identity *identity)
 {
 	struct engine *engine = arg;
-	struct vport *v = view_vport(view);
+	int rc;
 
-	for (struct vport_identity **at = &v->identities; *at; at = &(*at)->next)
-		if (identity_same(&(*at)->id, identity)) {
-			struct vport_identity *gone = *at;
-
-			*at = gone->next;
-			free(gone);
-			engine_identities_del(engine, v);
-			return engine_identities_add(engine, v);
-		}
-	return -ENOENT;
+	pthread_mutex_lock(&engine->mutex);
+	rc = identity_del(engine, view_vport(view), identity);
+	pthread_mutex_unlock(&engine->mutex);
+	return rc;
 }
 
-static int host_identity_add(
-	void *arg, const struct plugin_vport *view, const struct plugin_identity *identity)
+static int identity_add(
+	struct engine *engine, struct vport *v, const struct plugin_identity *identity)
 {
-	struct engine *engine = arg;
-	struct vport *v = view_vport(view);
 	struct vport_identity *entry;
 	int rc;
 
@@ -183,8 +200,7 @@ static int host_identity_add(
 	entry->id = *identity;
 	entry->next = v->identities;
 	v->identities = entry;
-	/* Before the vport is in its slot its identities come with it. */
-	if (atomic_load(&engine->vport[v->id]) != v)
+	if (!vport_is_located(engine, v))
 		return 0;
 	rc = engine_identities_add(engine, v);
 	if (rc != 0) {
@@ -192,6 +208,18 @@ static int host_identity_add(
 		free(entry);
 		engine_identities_add(engine, v);
 	}
+	return rc;
+}
+
+static int host_identity_add(
+	void *arg, const struct plugin_vport *view, const struct plugin_identity *identity)
+{
+	struct engine *engine = arg;
+	int rc;
+
+	pthread_mutex_lock(&engine->mutex);
+	rc = identity_add(engine, view_vport(view), identity);
+	pthread_mutex_unlock(&engine->mutex);
 	return rc;
 }
 

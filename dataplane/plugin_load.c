@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Loads plugins and hands them what people and movers have for them: configuration, vports, sections. Errors name the
- * plugin, the key and, where it came from a file, line and column. All under the engine mutex.
+ * Loads plugins and hands them what people and movers have for them: configuration, vports,
+ * sections. Errors name the plugin, the key and, where it came from a file, line and column. The
+ * list of plugins is made before the first vport and stands until the end; each call is made under
+ * the mutex of its plugin, never under the engine's.
  */
 #include <ctype.h>
 #include <dlfcn.h>
@@ -63,6 +65,7 @@ static int plugin_enter(
 	if (rc != 0)
 		return engine_fail(
 			error, error_len, rc, "plugin %s: create: %s", d->name, strerror(-rc));
+	pthread_mutex_init(&plugin->mutex, NULL);
 	plugin->descriptor = d;
 	plugin->handle = handle;
 	engine->plugin_count++;
@@ -95,6 +98,7 @@ void engine_plugins_unload(struct engine *engine)
 
 		plugin->descriptor->destroy(plugin->instance);
 		engine_deferred_run(engine, true);
+		pthread_mutex_destroy(&plugin->mutex);
 		dlclose(plugin->handle);
 	}
 }
@@ -113,19 +117,18 @@ static int plugin_error_text(
 int engine_plugin_configure(struct engine *engine, const struct engine_plugin_config *config,
 	char *error, size_t error_len)
 {
+	struct engine_plugin *plugin = plugin_find(engine, config->plugin);
 	struct plugin_error fault = {0};
-	struct engine_plugin *plugin;
 	int rc = 0;
 
-	pthread_mutex_lock(&engine->mutex);
-	plugin = plugin_find(engine, config->plugin);
-	if (plugin && plugin->descriptor->configure)
-		rc = plugin->descriptor->configure(
-			plugin->instance, config->value, config->apply, &fault);
-	pthread_mutex_unlock(&engine->mutex);
 	if (!plugin)
 		return engine_fail(
 			error, error_len, -ENOENT, "plugin %s: is not loaded", config->plugin);
+	pthread_mutex_lock(&plugin->mutex);
+	if (plugin->descriptor->configure)
+		rc = plugin->descriptor->configure(
+			plugin->instance, config->value, config->apply, &fault);
+	pthread_mutex_unlock(&plugin->mutex);
 	if (rc != 0)
 		return plugin_error_text(config->plugin, &fault, rc, error, error_len);
 	if (config->apply)
@@ -138,10 +141,13 @@ int engine_plugin_foreach(struct engine *engine,
 {
 	int rc = 0;
 
-	pthread_mutex_lock(&engine->mutex);
-	for (uint16_t i = 0; i < engine->plugin_count && rc == 0; i++)
-		rc = cb(engine->plugin[i].descriptor, engine->plugin[i].instance, arg);
-	pthread_mutex_unlock(&engine->mutex);
+	for (uint16_t i = 0; i < engine->plugin_count && rc == 0; i++) {
+		struct engine_plugin *plugin = &engine->plugin[i];
+
+		pthread_mutex_lock(&plugin->mutex);
+		rc = cb(plugin->descriptor, plugin->instance, arg);
+		pthread_mutex_unlock(&plugin->mutex);
+	}
 	return rc;
 }
 
@@ -149,11 +155,15 @@ void engine_tick(struct engine *engine)
 {
 	uint64_t now_ns = engine_now_ns(engine);
 
-	pthread_mutex_lock(&engine->mutex);
-	for (uint16_t i = 0; i < engine->plugin_count; i++)
-		if (engine->plugin[i].descriptor->tick)
-			engine->plugin[i].descriptor->tick(engine->plugin[i].instance, now_ns);
-	pthread_mutex_unlock(&engine->mutex);
+	for (uint16_t i = 0; i < engine->plugin_count; i++) {
+		struct engine_plugin *plugin = &engine->plugin[i];
+
+		if (!plugin->descriptor->tick)
+			continue;
+		pthread_mutex_lock(&plugin->mutex);
+		plugin->descriptor->tick(plugin->instance, now_ns);
+		pthread_mutex_unlock(&plugin->mutex);
+	}
 	engine_deferred_run(engine, false);
 }
 
@@ -168,14 +178,34 @@ static const struct plugin_value *settings_of(
 	return NULL;
 }
 
+/* One plugin and one vport: what both add and change are. */
+typedef int (*vport_call)(void *instance, const struct plugin_vport *vport,
+	const struct plugin_value *settings, void **data, struct plugin_error *error);
+
+static int vport_tell(struct vport *v, uint16_t i, vport_call call,
+	const struct plugin_value *settings, struct plugin_error *fault)
+{
+	struct engine_plugin *plugin = &v->engine->plugin[i];
+	int rc = 0;
+
+	pthread_mutex_lock(&plugin->mutex);
+	if (call)
+		rc = call(plugin->instance, &v->plugin_view,
+			settings_of(settings, plugin->descriptor->name), &v->plugin_data[i], fault);
+	pthread_mutex_unlock(&plugin->mutex);
+	return rc;
+}
+
 static void vport_del_upto(struct engine *engine, struct vport *v, uint16_t count)
 {
 	while (count-- > 0) {
-		const struct plugin_descriptor *d = engine->plugin[count].descriptor;
+		struct engine_plugin *plugin = &engine->plugin[count];
 
-		if (d->vport_del)
-			d->vport_del(engine->plugin[count].instance, &v->plugin_view,
-				v->plugin_data[count]);
+		pthread_mutex_lock(&plugin->mutex);
+		if (plugin->descriptor->vport_del)
+			plugin->descriptor->vport_del(
+				plugin->instance, &v->plugin_view, v->plugin_data[count]);
+		pthread_mutex_unlock(&plugin->mutex);
 		v->plugin_data[count] = NULL;
 	}
 }
@@ -184,13 +214,16 @@ int plugin_host_vport_check(
 	struct engine *engine, const struct plugin_value *settings, char *error, size_t error_len)
 {
 	for (uint16_t i = 0; i < engine->plugin_count; i++) {
-		const struct plugin_descriptor *d = engine->plugin[i].descriptor;
+		struct engine_plugin *plugin = &engine->plugin[i];
+		const struct plugin_descriptor *d = plugin->descriptor;
 		struct plugin_error fault = {0};
-		int rc = 0;
+		int rc;
 
-		if (d->vport_check)
-			rc = d->vport_check(
-				engine->plugin[i].instance, settings_of(settings, d->name), &fault);
+		if (!d->vport_check)
+			continue;
+		pthread_mutex_lock(&plugin->mutex);
+		rc = d->vport_check(plugin->instance, settings_of(settings, d->name), &fault);
+		pthread_mutex_unlock(&plugin->mutex);
 		if (rc != 0)
 			return plugin_error_text(d->name, &fault, rc, error, error_len);
 	}
@@ -203,11 +236,8 @@ int plugin_host_vport_add(struct engine *engine, struct vport *v,
 	for (uint16_t i = 0; i < engine->plugin_count; i++) {
 		const struct plugin_descriptor *d = engine->plugin[i].descriptor;
 		struct plugin_error fault = {0};
-		int rc = 0;
+		int rc = vport_tell(v, i, d->vport_add, settings, &fault);
 
-		if (d->vport_add)
-			rc = d->vport_add(engine->plugin[i].instance, &v->plugin_view,
-				settings_of(settings, d->name), &v->plugin_data[i], &fault);
 		if (rc != 0) {
 			vport_del_upto(engine, v, i);
 			return plugin_error_text(d->name, &fault, rc, error, error_len);
@@ -222,11 +252,8 @@ int plugin_host_vport_change(struct engine *engine, struct vport *v,
 	for (uint16_t i = 0; i < engine->plugin_count; i++) {
 		const struct plugin_descriptor *d = engine->plugin[i].descriptor;
 		struct plugin_error fault = {0};
-		int rc = 0;
+		int rc = vport_tell(v, i, d->vport_change, settings, &fault);
 
-		if (d->vport_change)
-			rc = d->vport_change(engine->plugin[i].instance, &v->plugin_view,
-				settings_of(settings, d->name), &v->plugin_data[i], &fault);
 		if (rc != 0)
 			return plugin_error_text(d->name, &fault, rc, error, error_len);
 	}
@@ -241,68 +268,57 @@ void plugin_host_vport_del(struct engine *engine, struct vport *v)
 int engine_plugin_vport_check(
 	struct engine *engine, const struct plugin_value *settings, char *error, size_t error_len)
 {
-	int rc;
-
-	pthread_mutex_lock(&engine->mutex);
-	rc = plugin_host_vport_check(engine, settings, error, error_len);
-	pthread_mutex_unlock(&engine->mutex);
-	return rc;
+	return plugin_host_vport_check(engine, settings, error, error_len);
 }
 
 /* ---- sections ---- */
 
-static int plugin_index(struct engine *engine, const char *name)
-{
-	struct engine_plugin *plugin = plugin_find(engine, name);
-
-	return plugin ? (int)(plugin - engine->plugin) : -ENOENT;
-}
-
 int engine_section_save(struct vport *v, const char *name, struct plugin_sink *sink)
 {
-	struct engine *engine = v->engine;
-	int i, rc = 0;
+	struct engine_plugin *plugin = plugin_find(v->engine, name);
+	int rc = 0;
 
-	pthread_mutex_lock(&engine->mutex);
-	i = plugin_index(engine, name);
-	if (i < 0)
-		rc = i;
-	else if (engine->plugin[i].descriptor->section_save)
-		rc = engine->plugin[i].descriptor->section_save(
-			engine->plugin[i].instance, &v->plugin_view, v->plugin_data[i], sink);
-	pthread_mutex_unlock(&engine->mutex);
+	if (!plugin)
+		return -ENOENT;
+	pthread_mutex_lock(&plugin->mutex);
+	if (plugin->descriptor->section_save)
+		rc = plugin->descriptor->section_save(plugin->instance, &v->plugin_view,
+			v->plugin_data[plugin - v->engine->plugin], sink);
+	pthread_mutex_unlock(&plugin->mutex);
 	return rc;
 }
 
-static int section_load(
-	struct vport *v, int i, const struct plugin_section *section, struct plugin_error *fault)
+static int vport_section_load(struct vport *v, struct engine_plugin *plugin,
+	const struct plugin_section *section, struct plugin_error *fault)
 {
-	const struct engine_plugin *plugin = &v->engine->plugin[i];
-	const struct plugin_descriptor *d = plugin->descriptor;
+	int rc;
 
-	if (d->section_load && section->version >= d->state_min_version &&
-		section->version <= d->state_version)
-		return d->section_load(
-			plugin->instance, &v->plugin_view, v->plugin_data[i], section, fault);
-	snprintf(fault->text, sizeof(fault->text),
-		d->section_load ? "state of version %u, this one reads %u to %u"
-				: "state of version %u, this one reads none",
-		section->version, d->state_min_version, d->state_version);
-	return -EPROTO;
+	pthread_mutex_lock(&plugin->mutex);
+	rc = plugin->descriptor->section_load(plugin->instance, &v->plugin_view,
+		v->plugin_data[plugin - v->engine->plugin], section, fault);
+	pthread_mutex_unlock(&plugin->mutex);
+	return rc;
 }
 
 int engine_section_load(struct vport *v, const char *name, const struct plugin_section *section,
 	char *error, size_t error_len)
 {
-	struct engine *engine = v->engine;
+	struct engine_plugin *plugin = plugin_find(v->engine, name);
+	const struct plugin_descriptor *d;
 	struct plugin_error fault = {0};
-	int i, rc;
+	int rc = -EPROTO;
 
-	pthread_mutex_lock(&engine->mutex);
-	i = plugin_index(engine, name);
-	rc = i < 0 ? i : section_load(v, i, section, &fault);
-	pthread_mutex_unlock(&engine->mutex);
-	if (i < 0)
-		return engine_fail(error, error_len, rc, "plugin %s: is not loaded", name);
+	if (!plugin)
+		return engine_fail(error, error_len, -ENOENT, "plugin %s: is not loaded", name);
+	d = plugin->descriptor;
+	if (!d->section_load)
+		snprintf(fault.text, sizeof(fault.text), "state of version %u, this one reads none",
+			section->version);
+	else if (section->version < d->state_min_version || section->version > d->state_version)
+		snprintf(fault.text, sizeof(fault.text),
+			"state of version %u, this one reads %u to %u", section->version,
+			d->state_min_version, d->state_version);
+	else
+		rc = vport_section_load(v, plugin, section, &fault);
 	return rc == 0 ? 0 : plugin_error_text(name, &fault, rc, error, error_len);
 }

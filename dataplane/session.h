@@ -130,7 +130,8 @@ struct session {
 	/* TCP: sequence number of a stray SYN, see session_half_flag. ICMP: type << 8 | code of the opener, 0 for
 	 * the usual one, SESSION_ICMP_ECHO. */
 	uint32_t syn_seq;
-	uint16_t verdict_by; /* plugin index that admitted it; CHAIN_NOBODY: plugins know nothing of it */
+	uint16_t
+		verdict_by; /* plugin index that admitted it; CHAIN_NOBODY: plugins know nothing of it */
 	uint16_t spare;
 	struct session_ext *ext; /* plugin state, IPv6 second key; owned by the session */
 } __rte_cache_aligned;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a plugin is configured with: its own `config:` map, and for some plugins sections of the file that are theirs by
- * nature (groups for acl; external_networks and nat_leases for nat). acl also learns who is in each group:
- *	members: {GROUP: {VNI: [ADDRESS, ...], ...}}, from the vports of the file, be they here or moved away,
- *	and from the locations that name a group.
+ * What a plugin is configured with: its own `config:` map, and for some plugins sections of the
+ * file that are theirs by nature (groups for acl; external_networks and nat_leases for nat). acl
+ * also learns who is in each group: members: {GROUP: {VNI: [ADDRESS, ...], ...}}, from the file's
+ * vports, be they here or moved away, and from the locations that name a group.
  */
 #ifndef CTRL_VSWITCH_PLUGIN_CONFIG_H
 #define CTRL_VSWITCH_PLUGIN_CONFIG_H

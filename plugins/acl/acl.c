@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Security groups as a plugin: who may open a session. Without a rule that says otherwise, nothing comes in and
- * everything may go out. The highest priority decides; among equals, deny.
+ * Security groups as a plugin: who may open a session. Without a rule that says otherwise, nothing
+ * comes in and everything may go out. The highest priority decides; among equals, deny.
  *
- * Life cycle: configure() makes groups, sets and members anew beside the old ones, and only when all of it stands
- * publishes it: first each vport's binding, then the members table, then the word that the policy changed for those
- * vports whose judgement may differ. A vport's groups and addresses come with vport_add(); its addresses are members
- * of its groups, beside those that the configuration names (VMs on other hosts).
+ * Life cycle: configure() makes groups, sets and members anew beside the old ones, and only when
+ * all of it stands publishes it: first each vport's binding, then the members table, then the word
+ * that the policy changed for those vports whose judgement may differ. A vport's groups and
+ * addresses come with vport_add(); its addresses are members of its groups, beside those that the
+ * configuration names (VMs on other hosts).
  *
  * Threads: plugin.h. Here the control thread owns everything but what admit() reads (acl.h).
  */
@@ -92,13 +93,12 @@ static int acl_configure(
 	if (!policy)
 		return -EINVAL;
 	rc = members_configured(acl, config, &configured, error);
-	if (rc == 0) {
+	/* A check is about what was written; whether it fits in memory shows when it is applied. */
+	if (rc == 0 && apply) {
 		rc = acl_change_make(acl, &change);
 		if (rc != 0)
 			acl_fail(error, NULL, "groups: do not compile: %s", strerror(-rc));
 	}
-	if (rc == 0 && !apply)
-		acl_change_drop(acl, &change);
 	if (rc != 0 || !apply) {
 		acl_policy_free(policy);
 		free(configured.member);

@@ -7,13 +7,13 @@
  *	rule.c     a rule as written -> struct acl_rule
  *	group.c    the `groups` section -> struct acl_policy, groups by name
  *	members.c  who is in which group -> a class per address, for rules with a remote_group
- *	set.c      the groups of a vport -> struct acl_set, a compiled classifier; vports with the same groups share one
- *	change.c   from one policy to the next, whole and while workers run
- *	acl.c      the descriptor: configuration, vports, admission
- *	show.c     what plugin/show says
+ *	set.c      the groups of a vport -> struct acl_set, a compiled classifier; vports with the
+ *same groups share one change.c   from one policy to the next, whole and while workers run acl.c
+ *the descriptor: configuration, vports, admission show.c     what plugin/show says
  *
- * Workers read binding -> set -> groups' counters and the members table. Those are never edited: a new one is
- * published by an atomic store and the old one deferred. All else belongs to the control thread.
+ * Workers read binding -> set -> groups' counters and the members table. Those are never edited: a
+ *new one is published by an atomic store and the old one deferred. All else belongs to the control
+ *thread.
  */
 #include <stdatomic.h>
 
@@ -88,8 +88,8 @@ struct acl_policy {
 };
 
 /*
- * From the `groups` list (NULL: none). Groups that are as in `old` (may be NULL) are taken over, counters and all.
- * NULL: *error says why.
+ * From the `groups` list (NULL: none). Groups that are as in `old` (may be NULL) are taken over,
+ * counters and all. NULL: *error says why.
  */
 struct acl_policy *acl_policy_make(const struct plugin_value *groups, const struct acl_policy *old,
 	uint16_t workers, struct plugin_error *error);
@@ -113,8 +113,8 @@ struct acl_member_list {
 };
 
 /*
- * Names of groups and sets of names ("classes") have numbers for the life of the instance, so that a table and a
- * classifier made at different times agree. Class 0: in no group.
+ * Names of groups and sets of names ("classes") have numbers for the life of the instance, so that
+ * a table and a classifier made at different times agree. Class 0: in no group.
  */
 struct acl_class {
 	uint32_t count;
@@ -138,7 +138,8 @@ int acl_member_add(struct acl_member_list *list, const struct acl_member *member
 int acl_members_parse(const struct plugin_value *value, struct acl_classes *classes,
 	struct acl_member_list *list, struct plugin_error *error);
 
-/* (VNI, address) -> class. A lookup looks at no more than ACL_PROBE_MAX places, whatever is asked. */
+/* (VNI, address) -> class. A lookup looks at no more than ACL_PROBE_MAX places, whatever is asked.
+ */
 #define ACL_PROBE_MAX 16
 struct acl_place {
 	struct in6_addr addr;
@@ -249,8 +250,8 @@ void acl_change_drop(struct acl *acl, struct acl_change *change);
 void acl_change_publish(struct acl *acl, struct acl_change *change);
 
 /*
- * The groups of a vport sorted as in a set, and where each stands in the vport's own list (room for ACL_GROUPS_MAX + 1).
- * Their number, or -ENOENT with the missing name.
+ * The groups of a vport sorted as in a set, and where each stands in the vport's own list (room for
+ * ACL_GROUPS_MAX + 1). Their number, or -ENOENT with the missing name.
  */
 int acl_change_groups(const struct acl_policy *policy, const struct plugin_vport *view,
 	struct acl_group **group, uint8_t *group_at, const char **missing);

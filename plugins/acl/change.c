@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From one policy to the next: what vports are judged by is made beside what is in force, then published or dropped as a
- * whole. Control thread; what workers may still read is deferred.
+ * From one policy to the next: what vports are judged by is made beside what is in force, then
+ * published or dropped as a whole. Control thread; what workers may still read is deferred.
  */
 #include "plugins/acl/acl.h"
 
@@ -179,8 +179,9 @@ void acl_change_drop(struct acl *acl, struct acl_change *change)
 }
 
 /*
- * A new binding where v needs one. A vport whose groups are not all there is about to be changed or removed by the same
- * reload: it keeps its policy until then, so that no moment is more open than both before and after.
+ * A new binding where v needs one. A vport whose groups are not all there is about to be changed or
+ * removed by the same reload: it keeps its policy until then, so that no moment is more open than
+ * both before and after.
  */
 static int change_vport(struct acl *acl, const struct acl_change *change, struct acl_vport *v,
 	struct acl_binding **out)

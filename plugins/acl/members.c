@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who is in which group. An address is in a set of groups, its class; there are few classes (VMs come in kinds), so a
- * rule about a group costs one classifier rule per class and not one per member, and a VM that joins a known kind
- * changes this table only. Tables are built by the control thread and never edited.
+ * Who is in which group. An address is in a set of groups, its class; there are few classes (VMs
+ * come in kinds), so a rule about a group costs one classifier rule per class and not one per
+ * member, and a VM that joins a known kind changes this table only. Tables are built by the control
+ * thread and never edited.
  */
 #include "plugins/acl/acl.h"
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The groups of a vport as classifiers. The rules of all groups are put in order of precedence (priority, then deny
- * before allow, then as written); that order is the classifier's priority and its answer, so that the answers of two
- * classifiers compare as numbers. Rules about prefixes and rules about groups have a classifier each, by direction and,
- * for prefixes, family: the remote address is looked at either as bits or as its class (members.c).
+ * The groups of a vport as classifiers. The rules of all groups are put in order of precedence
+ * (priority, then deny before allow, then as written); that order is the classifier's priority and
+ * its answer, so that the answers of two classifiers compare as numbers. Rules about prefixes and
+ * rules about groups have a classifier each, by direction and, for prefixes, family: the remote
+ * address is looked at either as bits or as its class (members.c).
  *
- * Work per question: at most two walks of fixed depth through tries that DPDK has built (24 bytes of key, at most 8
- * tries each) and one look into the members table. What a packet says chooses the branch and not the depth.
+ * Work per question: at most two walks of fixed depth through tries that DPDK has built (24 bytes
+ * of key, at most 8 tries each) and one look into the members table. What a packet says chooses the
+ * branch and not the depth.
  *
- * A set is made by the control thread, read by workers, and freed a grace period after the last binding left it.
+ * A set is made by the control thread, read by workers, and freed a grace period after the last
+ * binding left it.
  */
 #include "plugins/acl/acl.h"
 
@@ -21,7 +24,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_byteorder.h>
 
-#define MAX_BYTES (256u << 20) /* of one classifier */
+#define MAX_BYTES (64u << 20) /* of one classifier */
 #define FIELDS_MAX 7
 
 /* What is classified. Rules for IPv4 look at the last word of the address alone. */
@@ -239,7 +242,8 @@ static int by_precedence(const void *a, const void *b)
 	return x->rule > y->rule ? -1 : 1;
 }
 
-/* Numbers for the groups that rules name as the remote side, in the entries and, each once, in the set. */
+/* Numbers for the groups that rules name as the remote side, in the entries and, each once, in the
+ * set. */
 static int set_remotes(struct acl_set *set, struct acl_classes *classes)
 {
 	for (uint32_t i = 0; i < set->entry_count; i++) {

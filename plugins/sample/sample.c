@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A service to copy: at most `limit` connections of one remote address to one vport. It shows all a service needs: a
- * configuration, a verdict, state per session and per vport that moves with the VM, and show().
+ * A service to copy: at most `limit` connections of one remote address to one vport. It shows all a
+ *service needs: a configuration, a verdict, state per session and per vport that moves with the VM,
+ *and show().
  *
  *	plugins: [{name: sample, config: {limit: 100}}]
  */

@@ -2,8 +2,9 @@
 #ifndef FERRY_FAKE_PLUGIN_HOST_H
 #define FERRY_FAKE_PLUGIN_HOST_H
 /*
- * The engine as a plugin sees it, without an engine: for unit tests that link a plugin's sources and call its descriptor.
- * What is deferred is released at once, so that a use after it shows under the sanitizers.
+ * The engine as a plugin sees it, without an engine: for unit tests that link a plugin's sources
+ * and call its descriptor. What is deferred is released at once, so that a use after it shows under
+ * the sanitizers.
  */
 #include "dataplane/plugin.h"
 

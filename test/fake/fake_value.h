@@ -4,7 +4,8 @@
 /*
  * Plugin configurations for tests, from YAML's flow style without quotes:
  *
- *	{groups: [{name: web, rules: [{direction: ingress, protocol: tcp, ports: [80, 8000-8100]}]}]}
+ *	{groups: [{name: web, rules: [{direction: ingress, protocol: tcp, ports: [80,
+ *8000-8100]}]}]}
  *
  * Line and column are those of the text. Asserts that it is well-formed.
  */

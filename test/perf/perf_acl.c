@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What acl costs a new session: ns per admit at so many rules, each about a prefix and a port; and what an attacker can
- * make of it, who sends what meets the most rules (F03). Also how long a policy takes to compile. No engine, one thread.
- * Best of several runs, so that a busy machine shows less.
+ * What acl costs a new session: ns per admit at so many rules, each about a prefix and a port; and
+ *what an attacker can make of it, who sends what meets the most rules (F03). Also how long a policy
+ *takes to compile. No engine, one thread. Best of several runs, so that a busy machine shows less.
  *
  *	perf_acl [rules...]	default: 10 1000 10000
  */
@@ -36,7 +36,8 @@ static uint32_t dice(uint32_t sides)
 	return (uint32_t)(seed >> 33) % sides;
 }
 
-/* Prefixes of every length from /17 to /32 and of IPv6, single ports and ranges; every tenth denies. */
+/* Prefixes of every length from /17 to /32 and of IPv6, single ports and ranges; every tenth
+ * denies. */
 static int rule_text(char *out, uint32_t i)
 {
 	uint32_t plen = 17 + i % 16;

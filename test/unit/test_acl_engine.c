@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Security groups in a whole engine: the plugin as it is installed, packets on ring ports. Field case A06: a SYN that
- * meets a living session does not slip past a policy that has changed since.
+ * Security groups in a whole engine: the plugin as it is installed, packets on ring ports. Field
+ * case A06: a SYN that meets a living session does not slip past a policy that has changed since.
  */
 #include <setjmp.h>
 #include <stdarg.h>

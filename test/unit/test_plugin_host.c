@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The door from the engine's side: what it refuses to load and why, and that nonsense costs a named drop and no more. */
+/* The door from the engine's side: what it refuses to load and why, and that nonsense costs a named
+ * drop and no more. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

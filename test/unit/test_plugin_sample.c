@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The sample in two engines, and its state on the way from one to the other by the calls that a move uses. The plugin is
- * that of the tree, or the one $FERRY_SAMPLE names (test/unit/plugin_outside.sh builds one elsewhere).
+ * The sample in two engines, and its state on the way from one to the other by the calls that a
+ * move uses. The plugin is that of the tree, or the one $FERRY_SAMPLE names
+ * (test/unit/plugin_outside.sh builds one elsewhere).
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Plugins that are wrong in one way each, built once per ODD_* macro for test_plugin_host.c. Without a macro: right, but
- * it refuses or says nonsense when the configuration tells it to.
+ * Plugins that are wrong in one way each, built once per ODD_* macro for test_plugin_host.c.
+ * Without a macro: right, but it refuses or says nonsense when the configuration tells it to.
  */
 #include "dataplane/plugin.h"
 
