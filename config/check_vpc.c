@@ -244,8 +244,7 @@ static int check_location(struct config_check *check, struct config_location *lo
 		if (config_group_find(check->config, location->groups[i]) == NULL)
 			return config_fail_entry(check->loader,
 				config_tree_get(location->node, "groups"), i,
-				"expected the name of a group, found \"%s\"",
-				location->groups[i]);
+				"expected the name of a group, found \"%s\"", location->groups[i]);
 	if (location->vpc == NULL)
 		return 0;
 	vpc = config_index_find(&check->vpc_names, location->vpc);

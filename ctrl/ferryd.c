@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ferryd: one per hypervisor. Reads ferry.yaml, starts DPDK and the engine, answers on the control socket.
+ * ferryd: one per hypervisor. Reads ferry.yaml, starts DPDK and the engine, answers on the control
+ * socket.
  *
- * Order of life: options, config, lock of the run directory, log, EAL, loop, engine with all its objects, mover,
- * commands, socket, workers; down in the reverse order on SIGTERM, SIGINT or `exit`. SIGHUP reloads.
- * Threads: this one runs the loop; workers, the vhost events thread, the log's and the moves' are others'.
+ * Order of life: options, config, lock of the run directory, log, EAL, loop, engine with all its
+ * objects, mover, commands, socket, workers; down in the reverse order on SIGTERM, SIGINT or
+ * `exit`. SIGHUP reloads. Threads: this one runs the loop; workers, the vhost events thread, the
+ * log's and the moves' are others'.
  */
 #include <errno.h>
 #include <getopt.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The track and act stages' per-packet work on sessions: counters and windows, then what plugins chose at
- * admission: translation, marks, meters, mirrors, the routed hop. A session without actions costs one test.
+ * The track and act stages' per-packet work on sessions: counters and windows, then what plugins
+ * chose at admission: translation, marks, meters, mirrors, the routed hop. A session without
+ * actions costs one test.
  */
 #include <rte_branch_prediction.h>
 #include <rte_ip.h>

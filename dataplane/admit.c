@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The long way: what happens to a packet that no current session takes. Read admit_packet() first: who is it for, does
- * that vport serve, fragment, living session, else a new one. Everything that costs (locations, routes, plugins,
- * memory) is here and not on the packet path. Runs on workers, in packet order within a burst.
+ * The long way: what happens to a packet that no current session takes. Read admit_packet() first:
+ * who is it for, does that vport serve, fragment, living session, else a new one. Everything that
+ * costs (locations, routes, plugins, memory) is here and not on the packet path. Runs on workers,
+ * in packet order within a burst.
  */
 #include <rte_branch_prediction.h>
 
@@ -117,7 +118,8 @@ static void answer_refusal(struct worker *w, struct pkt *p)
 		deliver_back(w, p, m);
 }
 
-/* Where the session's packets leave to; for an ingress opener an unknown remote is not an error yet. */
+/* Where the session's packets leave to; for an ingress opener an unknown remote is not an error
+ * yet. */
 static enum drop_reason admit_locate(struct admission *a, struct location **location, bool *routed)
 {
 	const struct session_tuple *network = a->chain.translate ? &a->chain.outside : &a->tuple;
@@ -157,7 +159,8 @@ static void admit_session_open(struct admission *a, struct session_origin *origi
 	}
 	plugin_chain_abandon(&a->question, &a->chain);
 	if (existing && a->question.public_side) {
-		/* The VM's view is taken: by this connection, or by another one of its that looks the same inside. */
+		/* The VM's view is taken: by this connection, or by another one of its that looks
+		 * the same inside. */
 		existing = find_session(a->w, p);
 		p->drop = DROP_NO_NAT_PORT;
 	}
@@ -168,7 +171,8 @@ static void admit_session_open(struct admission *a, struct session_origin *origi
 	}
 }
 
-/* One question to the plugins, and what comes of it. True: another connection took the outside tuple just now. */
+/* One question to the plugins, and what comes of it. True: another connection took the outside
+ * tuple just now. */
 static bool admit_try(struct admission *a)
 {
 	struct session_origin origin = {0};
@@ -316,8 +320,8 @@ static void admit_session(struct worker *w, struct pkt *p)
 }
 
 /*
- * A fragment for an identity that does not serve here is not judged here: it goes on as it came. (Where the port
- * decides who it is for, only the fragment store can tell.)
+ * A fragment for an identity that does not serve here is not judged here: it goes on as it came.
+ * (Where the port decides who it is for, only the fragment store can tell.)
  */
 static bool fragment_settles(struct worker *w, struct pkt *p)
 {

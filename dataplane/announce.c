@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Telling a VPC where a vport is now: gratuitous ARP, unsolicited NA and RARP for every identity that is the vport's
- * alone (no port range), to the peers of its VNI and to local neighbours. Frames are made on the caller's thread and
- * sent by worker 0 through a ring, so that ports keep their one writer.
+ * Telling a VPC where a vport is now: gratuitous ARP, unsolicited NA and RARP for every identity
+ * that is the vport's alone (no port range), to the peers of its VNI and to local neighbours.
+ * Frames are made on the caller's thread and sent by worker 0 through a ring, so that ports keep
+ * their one writer.
  */
 #include <errno.h>
 

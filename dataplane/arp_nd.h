@@ -2,8 +2,8 @@
 #ifndef FERRY_ARP_ND_H
 #define FERRY_ARP_ND_H
 /*
- * Frames of ARP (RFC 826, 5227), RARP (RFC 903) and neighbour discovery (RFC 4861) made by Ferry for the VMs' side:
- * answers and announcements. Any thread; NULL when the pool is empty.
+ * Frames of ARP (RFC 826, 5227), RARP (RFC 903) and neighbour discovery (RFC 4861) made by Ferry
+ * for the VMs' side: answers and announcements. Any thread; NULL when the pool is empty.
  */
 #include <rte_ether.h>
 #include <rte_mbuf.h>

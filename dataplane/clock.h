@@ -2,8 +2,9 @@
 #ifndef FERRY_CLOCK_H
 #define FERRY_CLOCK_H
 /*
- * The engine's time: nanoseconds that never go back, read once per burst and passed on. Real engines run on
- * CLOCK_MONOTONIC, replay and tests on a clock they set; `time/stop|warp` changes a real one in test builds.
+ * The engine's time: nanoseconds that never go back, read once per burst and passed on. Real
+ * engines run on CLOCK_MONOTONIC, replay and tests on a clock they set; `time/stop|warp` changes a
+ * real one in test builds.
  */
 #include <stdint.h>
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The deliver stage: each packet goes to a local vport, into a tunnel, into its vport's hold, or to the vport's new
- * host (relay). Frames gather per destination and leave in bursts. A frame for a local vport from a local
- * vport goes through the stages once more as that vport's ingress (the backlog).
+ * The deliver stage: each packet goes to a local vport, into a tunnel, into its vport's hold, or to
+ * the vport's new host (relay). Frames gather per destination and leave in bursts. A frame for a
+ * local vport from a local vport goes through the stages once more as that vport's ingress (the
+ * backlog).
  */
 #include <rte_branch_prediction.h>
 #include <rte_ip.h>
@@ -104,8 +105,8 @@ static uint32_t pkt_ip_len(const struct pkt *p)
 }
 
 /*
- * What the tunnel takes of the underlay's MTU: outer IP, UDP, VXLAN and the inner Ethernet header (the outer Ethernet
- * header is no part of an IP MTU): 50 over IPv4, 70 over IPv6.
+ * What the tunnel takes of the underlay's MTU: outer IP, UDP, VXLAN and the inner Ethernet header
+ * (the outer Ethernet header is no part of an IP MTU): 50 over IPv4, 70 over IPv6.
  */
 static uint16_t tunnel_overhead(const struct tunnel *tunnel)
 {
@@ -220,7 +221,8 @@ static void drop_packet(struct worker *w, struct pkt *p, enum drop_reason reason
 	rte_pktmbuf_free(p->mbuf);
 }
 
-/* Its sender does not know yet that the identity has moved: tell whoever can tell it, now and then. */
+/* Its sender does not know yet that the identity has moved: tell whoever can tell it, now and then.
+ */
 static void relay_note(struct worker *w, const struct pkt *p, const struct peer *peer)
 {
 	const struct engine_callbacks *callbacks = &w->engine->params.callbacks;
@@ -234,8 +236,8 @@ static void relay_note(struct worker *w, const struct pkt *p, const struct peer 
 }
 
 /*
- * On to the identity's host. Never back to where it came from; one hop less in the outer TTL, where a sender
- * that is no Ferry may have used 1.
+ * On to the identity's host. Never back to where it came from; one hop less in the outer TTL, where
+ * a sender that is no Ferry may have used 1.
  */
 static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunnel *to)
 {
@@ -279,8 +281,8 @@ static void relay_packet(struct worker *w, struct pkt *p)
 }
 
 /*
- * While a vport is passive only its source's relay counts; what others send is a flooded copy that the source
- * gets as well.
+ * While a vport is passive only its source's relay counts; what others send is a flooded copy that
+ * the source gets as well.
  */
 static bool hold_accepts(const struct vport *v, const struct peer *peer)
 {
@@ -290,8 +292,8 @@ static bool hold_accepts(const struct vport *v, const struct peer *peer)
 }
 
 /*
- * Into the vport's hold. One that has just been drained takes nothing more: the packet then goes through the
- * stages again, behind what came out of the hold.
+ * Into the vport's hold. One that has just been drained takes nothing more: the packet then goes
+ * through the stages again, behind what came out of the hold.
  */
 static void hold_packet(struct worker *w, struct pkt *p)
 {

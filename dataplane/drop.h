@@ -3,8 +3,8 @@
 #define FERRY_DROP_H
 /*
  * Every way a packet may end without being delivered has one name, written once here. A stage sets
- * pkt->drop; the worker counts it for the vport (or the uplink) and frees the mbuf. The sum of drops
- * and deliveries of a port equals what it received.
+ * pkt->drop; the worker counts it for the vport (or the uplink) and frees the mbuf. The sum of
+ * drops and deliveries of a port equals what it received.
  */
 #define DROP_REASONS(X) \
 	X(NONE, "none", "kept") \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Birth and death of an engine, its workers and its grace periods. What mutators change is in engine_net.c (uplink,
- * VPCs, peers, locations), engine_vport.c (vports) and engine_role.c (roles, hold, relay); plugins in
- * plugin_host.c. Threads: see engine.h.
+ * Birth and death of an engine, its workers and its grace periods. What mutators change is in
+ * engine_net.c (uplink, VPCs, peers, locations), engine_vport.c (vports) and engine_role.c (roles,
+ * hold, relay); plugins in plugin_host.c. Threads: see engine.h.
  */
 #include "dataplane/engine.h"
 

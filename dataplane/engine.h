@@ -2,17 +2,17 @@
 #ifndef FERRY_ENGINE_H
 #define FERRY_ENGINE_H
 /*
- * The engine: everything that runs on worker cores, and the calls that change what they read. No globals: two
- * engines live in one process (replay with a move, tests). EAL must run before engine_create().
+ * The engine: everything that runs on worker cores, and the calls that change what they read. No
+ * globals: two engines live in one process (replay with a move, tests). EAL must run before
+ * engine_create().
  *
  * Threads, for every call below unless it says otherwise:
- *   [M]  mutator: any thread that is no worker; takes the engine mutex itself; may be called from several
- *        threads at once. The mutex is never held over a grace period.
- *   [G]  as [M], and waits for one grace period (bounded by one burst) after the mutex is released.
- *   [R]  reader: any thread but a worker; takes the mutex for a bounded time.
- *   [A]  any thread, no lock.
- * An [M] or [G] call from an event or role callback is allowed only where that callback says so.
- * Errors: -errno, nothing changed on failure; `error` (may be NULL) gets one line for people.
+ *   [M]  mutator: any thread that is no worker; takes the engine mutex itself; may be called from
+ * several threads at once. The mutex is never held over a grace period. [G]  as [M], and waits for
+ * one grace period (bounded by one burst) after the mutex is released. [R]  reader: any thread but
+ * a worker; takes the mutex for a bounded time. [A]  any thread, no lock. An [M] or [G] call from
+ * an event or role callback is allowed only where that callback says so. Errors: -errno, nothing
+ * changed on failure; `error` (may be NULL) gets one line for people.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,9 +37,10 @@ enum engine_polling { ENGINE_POLL_ADAPTIVE, ENGINE_POLL_BUSY };
 enum engine_policy_change { ENGINE_POLICY_CUT, ENGINE_POLICY_FINISH };
 
 /*
- * What the engine tells its owner. Called on the thread where it happened, which may be a worker or the
- * vhost events thread: must return at once (post to a loop). role_store runs under the engine mutex and
- * must have stored the role durably when it returns (the change is refused when it fails).
+ * What the engine tells its owner. Called on the thread where it happened, which may be a worker or
+ * the vhost events thread: must return at once (post to a loop). role_store runs under the engine
+ * mutex and must have stored the role durably when it returns (the change is refused when it
+ * fails).
  */
 struct engine_callbacks {
 	void (*log)(void *arg, enum plugin_log_level level, const char *object, const char *text);
@@ -47,7 +48,8 @@ struct engine_callbacks {
 	void (*role_changed)(
 		void *arg, struct vport *vport, enum role from, enum role to, uint32_t effects);
 	void (*rings)(void *arg, struct vport *vport, bool up);
-	/* A host still sends to an identity that has moved away (rate-limited): it does not know. */
+	/* A host still sends to an identity that has moved away (rate-limited): it does not know.
+	 */
 	void (*relayed_from)(
 		void *arg, uint32_t vni, const struct in6_addr *addr, const struct in6_addr *vtep);
 	void *arg;
@@ -82,8 +84,8 @@ void engine_destroy(struct engine *engine);
 int engine_start(struct engine *engine);
 void engine_stop(struct engine *engine);
 /*
- * Worker-as-caller: run one round of every worker's duties on this thread; returns packets handled. Not
- * together with engine_start(). Mutators may be called between rounds by the same thread.
+ * Worker-as-caller: run one round of every worker's duties on this thread; returns packets handled.
+ * Not together with engine_start(). Mutators may be called between rounds by the same thread.
  */
 uint32_t engine_poll(struct engine *engine);
 
@@ -198,29 +200,34 @@ void engine_vport_stats(const struct vport *vport, struct port_stats *sum);
  */
 void engine_vport_facts(struct vport *vport, const struct role_facts *facts);
 /*
- * [G], also from rings callbacks: feed an event to the role table. The new role is stored through role_store,
- * takes effect, and a grace period passes before the call returns: nothing is dequeued under the old role.
- * epoch: of the commit or claim, 0 elsewhere. Returns 0, or -ESTALE for a lower epoch, or role_store's error.
+ * [G], also from rings callbacks: feed an event to the role table. The new role is stored through
+ * role_store, takes effect, and a grace period passes before the call returns: nothing is dequeued
+ * under the old role. epoch: of the commit or claim, 0 elsewhere. Returns 0, or -ESTALE for a lower
+ * epoch, or role_store's error.
  */
 int engine_role_event(struct vport *vport, enum role_event event, uint64_t epoch);
 
 /* [M] The owner's epoch, when a move or a peer tells of it: the next owner's is higher. */
 void engine_epoch_heard(struct vport *vport, uint64_t epoch);
-/* [G] A vport made again after a restart takes the role the store knows; nothing is stored or told. */
+/* [G] A vport made again after a restart takes the role the store knows; nothing is stored or told.
+ */
 int engine_role_restore(struct vport *vport, enum role role, uint64_t epoch);
 
-/* [M] PASSIVE: open the hold. FROZEN/MOVED: where late packets go. relay_from: S, exempt from D's checks. */
+/* [M] PASSIVE: open the hold. FROZEN/MOVED: where late packets go. relay_from: S, exempt from D's
+ * checks. */
 int engine_hold_open(struct vport *vport);
 /*
- * [M] Of an OWNER: what comes for the VM waits in the hold (on), then goes on in order (off): while its rings
- * are down and its destination is not ready, and while a destination gives back what it held.
+ * [M] Of an OWNER: what comes for the VM waits in the hold (on), then goes on in order (off): while
+ * its rings are down and its destination is not ready, and while a destination gives back what it
+ * held.
  */
 int engine_hold_park(struct vport *vport, bool on);
 /* [M] Of a PASSIVE one: the hold goes back to relay_from, in order; packets still in it. */
 uint32_t engine_hold_return(struct vport *vport);
 int engine_relay_to(struct vport *vport, const struct in6_addr *vtep);
 int engine_relay_from(struct vport *vport, const struct in6_addr *vtep);
-/* [M] Announce every identity that is this vport's alone: GARP, NA, RARP into the VPC and to local vports. */
+/* [M] Announce every identity that is this vport's alone: GARP, NA, RARP into the VPC and to local
+ * vports. */
 int engine_announce(struct vport *vport);
 
 struct hold_stats;
@@ -243,8 +250,8 @@ int engine_plugin_vport_check(
 int engine_plugin_foreach(struct engine *engine,
 	int (*cb)(const struct plugin_descriptor *, void *instance, void *), void *arg); /* [R] */
 /*
- * [M] A plugin's state of a vport: into a sink, and from what a sink was given elsewhere. -ENOENT: no such plugin;
- * -EPROTO: a version that it does not read.
+ * [M] A plugin's state of a vport: into a sink, and from what a sink was given elsewhere. -ENOENT:
+ * no such plugin; -EPROTO: a version that it does not read.
  */
 int engine_section_save(struct vport *vport, const char *plugin, struct plugin_sink *sink);
 int engine_section_load(struct vport *vport, const char *plugin,

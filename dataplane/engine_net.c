@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The network around the vports: uplink, tunnels, VPCs with their routes, peers, locations. Objects that workers
- * read are replaced whole and freed after a grace period; tunnels are shared and counted.
+ * The network around the vports: uplink, tunnels, VPCs with their routes, peers, locations. Objects
+ * that workers read are replaced whole and freed after a grace period; tunnels are shared and
+ * counted.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -32,7 +32,8 @@ int engine_hold_make(struct vport *v);
 /* What this engine offers to plugins. */
 void plugin_host_fill(struct engine *engine, struct plugin_host *host);
 
-/* Plugins hear of vports; under vport_mutex, not the engine's. Undo is complete on failure of add. */
+/* Plugins hear of vports; under vport_mutex, not the engine's. Undo is complete on failure of add.
+ */
 int plugin_host_vport_check(
 	struct engine *engine, const struct plugin_value *settings, char *error, size_t error_len);
 int plugin_host_vport_add(struct engine *engine, struct vport *v,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Roles in the engine: an event goes through the table of role.c, the new role is stored by the owner of the engine,
- * then takes effect together with the vport's clock, hold and locations, and one grace period later no
- * worker acts on the old one. Also the mover's levers: hold, relay, facts.
+ * Roles in the engine: an event goes through the table of role.c, the new role is stored by the
+ * owner of the engine, then takes effect together with the vport's clock, hold and locations, and
+ * one grace period later no worker acts on the old one. Also the mover's levers: hold, relay,
+ * facts.
  */
 #include <errno.h>
 
@@ -222,7 +223,8 @@ void engine_vport_facts(struct vport *v, const struct role_facts *facts)
 	pthread_mutex_unlock(&v->engine->mutex);
 }
 
-/* Everything that goes with a role, in an order in which no packet falls between. Under the mutex. */
+/* Everything that goes with a role, in an order in which no packet falls between. Under the mutex.
+ */
 static void role_take(struct vport *v, enum role to, uint64_t epoch)
 {
 	struct engine *engine = v->engine;

@@ -2,8 +2,9 @@
 #ifndef FERRY_ENGINE_STATE_H
 #define FERRY_ENGINE_STATE_H
 /*
- * What stands behind `struct engine`; for files of dataplane/ only. Written under engine->mutex unless a field
- * says otherwise; what workers read is atomic or swapped whole and freed after a grace period.
+ * What stands behind `struct engine`; for files of dataplane/ only. Written under engine->mutex
+ * unless a field says otherwise; what workers read is atomic or swapped whole and freed after a
+ * grace period.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -137,7 +138,8 @@ bool engine_is_vtep(const struct engine *engine, const struct in6_addr *addr);
 /* The peer of an outer source that may use this VNI, or NULL. */
 struct peer *engine_peer_find(
 	const struct engine *engine, const struct in6_addr *vtep, uint32_t vni);
-/* Get or make the tunnel to a VTEP (one more reference); under the mutex. NULL: no uplink/no memory. */
+/* Get or make the tunnel to a VTEP (one more reference); under the mutex. NULL: no uplink/no
+ * memory. */
 struct tunnel *engine_tunnel_get(struct engine *engine, const struct in6_addr *vtep);
 void engine_tunnel_put(struct engine *engine, struct tunnel *tunnel);
 /* Rebuild what each worker polls; under the mutex. */

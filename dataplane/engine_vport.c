@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Vports: birth, change, death, and what each worker polls. A vport becomes visible to workers when its id slot and
- * the poll sets are published, and is freed one grace period after it left both.
- * One vport is made, changed or removed at a time (vport_mutex); plugins are asked meanwhile, without the engine mutex,
- * so that however long they take no role change waits. Order: vport_mutex, a plugin's mutex, engine mutex.
+ * Vports: birth, change, death, and what each worker polls. A vport becomes visible to workers when
+ * its id slot and the poll sets are published, and is freed one grace period after it left both.
+ * One vport is made, changed or removed at a time (vport_mutex); plugins are asked meanwhile,
+ * without the engine mutex, so that however long they take no role change waits. Order:
+ * vport_mutex, a plugin's mutex, engine mutex.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -230,7 +231,8 @@ static struct vport *vport_by_name(const struct engine *engine, const char *name
 	return NULL;
 }
 
-/* Under the mutex: a name and an id of its own. The id stays free for it while vport_mutex is held. */
+/* Under the mutex: a name and an id of its own. The id stays free for it while vport_mutex is held.
+ */
 static int vport_settle(struct engine *engine, struct vport *v, const struct vport_spec *spec,
 	char *error, size_t error_len)
 {
@@ -378,7 +380,8 @@ static struct vport_addresses *vport_readdress(
 	return old;
 }
 
-/* Under vport_mutex. *unused: the addresses that are not the vport's, to be freed after a grace period. */
+/* Under vport_mutex. *unused: the addresses that are not the vport's, to be freed after a grace
+ * period. */
 static int vport_change(struct engine *engine, struct vport *v, const struct vport_spec *spec,
 	struct vport_addresses **unused, struct error_line *error)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Broadcast and multicast inside a VPC. Off: dropped by name. On: a copy to each serving local vport of the VNI and, when
- * it came from a local vport, to each peer of the VNI (head-end replication); never back to where it came from.
+ * Broadcast and multicast inside a VPC. Off: dropped by name. On: a copy to each serving local
+ * vport of the VNI and, when it came from a local vport, to each peer of the VNI (head-end
+ * replication); never back to where it came from.
  */
 #include "dataplane/parse.h"
 #include "dataplane/worker.h"

@@ -2,9 +2,10 @@
 #ifndef FERRY_HOLD_H
 #define FERRY_HOLD_H
 /*
- * The bounded buffer that parks packets of a vport whose VM does not run here (yet): in order, drop-oldest
- * by a byte budget, with an age limit. One per vport, one lock (only packets of a pausing VM take it).
- * Frames are copied out of the Rx pool above a watermark, so that a full hold never starves the ports.
+ * The bounded buffer that parks packets of a vport whose VM does not run here (yet): in order,
+ * drop-oldest by a byte budget, with an age limit. One per vport, one lock (only packets of a
+ * pausing VM take it). Frames are copied out of the Rx pool above a watermark, so that a full hold
+ * never starves the ports.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,14 +40,16 @@ struct hold_frame {
 };
 
 /*
- * Park a frame (its mbuf is taken over). Oldest ones give way; they are freed and counted in *overflowed for the
- * caller's drop counter. False: the hold is closed and the mbuf stays with the caller.
+ * Park a frame (its mbuf is taken over). Oldest ones give way; they are freed and counted in
+ * *overflowed for the caller's drop counter. False: the hold is closed and the mbuf stays with the
+ * caller.
  */
 bool hold_put(
 	struct hold *hold, const struct hold_frame *frame, uint64_t now_ns, uint32_t *overflowed);
 
 /*
- * Take up to max in order; stale ones are freed and counted in *stale. Returns the count; 0 = empty.
+ * Take up to max in order; stale ones are freed and counted in *stale. Returns the count; 0 =
+ * empty.
  */
 uint16_t hold_take(
 	struct hold *hold, uint64_t now_ns, struct hold_frame *out, uint16_t max, uint32_t *stale);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Where things are: from (VNI, address) to a location, by identity first, by the VPC's routes then. Admission only.
+ * Where things are: from (VNI, address) to a location, by identity first, by the VPC's routes then.
+ * Admission only.
  */
 #include <rte_rib6.h>
 

@@ -2,12 +2,13 @@
 #ifndef FERRY_LOCATION_H
 #define FERRY_LOCATION_H
 /*
- * Where an identity (VNI, IP[, port range]) lives. One line, found at admission by the location table and
- * pointed to by sessions; its fields are replaced in place (each a single aligned word) so that one update
- * moves a million sessions. An identity with a port range (NAT lease) is found by address and port.
+ * Where an identity (VNI, IP[, port range]) lives. One line, found at admission by the location
+ * table and pointed to by sessions; its fields are replaced in place (each a single aligned word)
+ * so that one update moves a million sessions. An identity with a port range (NAT lease) is found
+ * by address and port.
  *
- * Threads: made, changed and freed under the engine mutex; workers read. Freed after a grace period and
- * only when no session points to it (refcount kept by sessions' constructor and destructor).
+ * Threads: made, changed and freed under the engine mutex; workers read. Freed after a grace period
+ * and only when no session points to it (refcount kept by sessions' constructor and destructor).
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -70,15 +71,16 @@ struct location *location_find(const struct location_table *table, uint32_t vni,
 	const struct in6_addr *addr, uint16_t port);
 
 /*
- * Make or change, under the engine mutex. A lower epoch than the known one is refused (-ESTALE), a config
- * entry never beats a learned one of a higher epoch. `tunnel` is the one of spec->vtep, NULL for LOCAL.
+ * Make or change, under the engine mutex. A lower epoch than the known one is refused (-ESTALE), a
+ * config entry never beats a learned one of a higher epoch. `tunnel` is the one of spec->vtep, NULL
+ * for LOCAL.
  */
 int location_set(struct location_table *table, const struct location_spec *spec,
 	struct tunnel *tunnel, struct location **out);
 
 /*
- * Take it out of the table; NULL when it was not in. The table's reference goes to the caller, who drops it
- * with location_unref().
+ * Take it out of the table; NULL when it was not in. The table's reference goes to the caller, who
+ * drops it with location_unref().
  */
 struct location *location_remove(struct location_table *table, uint32_t vni,
 	const struct in6_addr *addr, uint16_t port_first);

@@ -43,7 +43,8 @@ uint16_t neigh_input(struct neigh_table *table, struct rte_mbuf *m, uint64_t now
 uint16_t neigh_tick(
 	struct neigh_table *table, uint64_t now_ns, struct rte_mbuf **requests, uint16_t max);
 
-/* An operator's word for a next hop in use: no longer asked or learnt. -ENOENT: no tunnel uses it. */
+/* An operator's word for a next hop in use: no longer asked or learnt. -ENOENT: no tunnel uses it.
+ */
 int neigh_fix(
 	struct neigh_table *table, const struct in6_addr *addr, const struct rte_ether_addr *mac);
 

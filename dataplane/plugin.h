@@ -16,10 +16,10 @@
  * time in one instance. Take the time to build tables in configure and vport_*, for no worker and
  * no move waits meanwhile; but section_* run while a VM stands still: bounded by what the vport
  * has. Never wait for a grace period. admit, abandoned, opened, adopt, closed and state_changed:
- * any worker, and control threads that import or show sessions, several at once; they must not block,
- * allocate or log per packet. What they read must be replaced, not edited: swap an atomic pointer,
- * then give the old one to host->defer_free() or host->defer(). Counters by `worker` need no
- * atomics but in the slot `workers`, which all control threads share.
+ * any worker, and control threads that import or show sessions, several at once; they must not
+ * block, allocate or log per packet. What they read must be replaced, not edited: swap an atomic
+ * pointer, then give the old one to host->defer_free() or host->defer(). Counters by `worker` need
+ * no atomics but in the slot `workers`, which all control threads share.
  *
  * Order: plugins are asked in the order of the config (and `after`); the first verdict that is not
  * PLUGIN_ALLOW ends the chain. Who said ALLOW to a new session hears exactly one of abandoned() (it
@@ -210,7 +210,8 @@ struct plugin_host {
 		const struct plugin_identity *identity);
 	/* Is this outside tuple (its second key) free? Worker or control. */
 	bool (*outside_free)(void *engine, const struct plugin_tuple *outside);
-	/* Has the VPC of this tuple a location, a subnet or a route for its remote? Worker or control. */
+	/* Has the VPC of this tuple a location, a subnet or a route for its remote? Worker or
+	 * control. */
 	bool (*reachable)(void *engine, const struct plugin_tuple *tuple);
 };
 
@@ -271,7 +272,8 @@ struct plugin_descriptor {
 	 * a race. request->state: what this plugin had put into its answer.
 	 */
 	void (*abandoned)(void *instance, const struct plugin_request *request);
-	/* The session that was admitted lives now, and has its id. Not told of one that arrives: see adopt. */
+	/* The session that was admitted lives now, and has its id. Not told of one that arrives:
+	 * see adopt. */
 	void (*opened)(void *instance, const struct plugin_session *session);
 	/* Told once, to plugins that admitted or adopted the session. */
 	void (*closed)(void *instance, const struct plugin_session *session,

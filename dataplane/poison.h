@@ -2,8 +2,8 @@
 #ifndef FERRY_POISON_H
 #define FERRY_POISON_H
 /*
- * AddressSanitizer does not see inside memory that we map ourselves: freed sessions are poisoned by hand.
- * No cost in other builds.
+ * AddressSanitizer does not see inside memory that we map ourselves: freed sessions are poisoned by
+ * hand. No cost in other builds.
  */
 #include <stddef.h>
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Names: a vdev's name is process-wide, and two engines of one process may both ask for "net_tap0". Such
- * a name gets a suffix until it is free; the driver sees the same arguments. A NIC cannot be had twice:
- * ethdev ownership decides.
+ * Names: a vdev's name is process-wide, and two engines of one process may both ask for "net_tap0".
+ * Such a name gets a suffix until it is free; the driver sees the same arguments. A NIC cannot be
+ * had twice: ethdev ownership decides.
  *
- * Descriptors to sleep on: tap hands its own out as Rx interrupts. af_packet keeps its sockets to itself,
- * but they are the packet sockets on that interface which appeared while it was probed; poll() on them
- * reports a filled frame of the mapped ring. ring, memif, pcap, null and NICs have none here.
+ * Descriptors to sleep on: tap hands its own out as Rx interrupts. af_packet keeps its sockets to
+ * itself, but they are the packet sockets on that interface which appeared while it was probed;
+ * poll() on them reports a filled frame of the mapped ring. ring, memif, pcap, null and NICs have
+ * none here.
  */
 #include "dataplane/port_device.h"
 
@@ -30,7 +31,8 @@
 #define DEVICE_NAMES_MAX 1000 /* suffixes tried */
 #define DEVICE_FDS_MAX 64
 
-/* rte_dev_probe() and rte_dev_remove() change a list without a lock, and engines have one mutex each. */
+/* rte_dev_probe() and rte_dev_remove() change a list without a lock, and engines have one mutex
+ * each. */
 static pthread_mutex_t device_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct fd_list {

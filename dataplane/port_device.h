@@ -2,9 +2,9 @@
 #ifndef FERRY_PORT_DEVICE_H
 #define FERRY_PORT_DEVICE_H
 /*
- * An ethdev made or taken for one port_eth: naming, probing, ownership, removal, and the descriptor to
- * sleep on. Mutator threads; a lock inside serialises all ports of the process, because DPDK's list of
- * device arguments has none.
+ * An ethdev made or taken for one port_eth: naming, probing, ownership, removal, and the descriptor
+ * to sleep on. Mutator threads; a lock inside serialises all ports of the process, because DPDK's
+ * list of device arguments has none.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +29,8 @@ struct port_device {
 int port_device_open(struct port_device *device, const char *args, char *error, size_t len);
 void port_device_close(struct port_device *device);
 
-/* After the device was started. Readable while a frame waits in `queue`; -1: the device has none. */
+/* After the device was started. Readable while a frame waits in `queue`; -1: the device has none.
+ */
 int port_device_rx_fd(const struct port_device *device, uint16_t queue);
 
 #endif

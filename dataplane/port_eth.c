@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ports on an ethdev: virtual devices of DPDK (af_packet, tap, memif, ring, pcap, null), made here and
- * removed at close, and NICs, taken if nobody else owns them.
+ * Ports on an ethdev: virtual devices of DPDK (af_packet, tap, memif, ring, pcap, null), made here
+ * and removed at close, and NICs, taken if nobody else owns them.
  *
- * Offloads stay off: checksums are finished by the engine. Receive queues beyond what the device has are
- * not an error, port_info() tells how many there are. With fewer transmit queues than asked for, several
- * workers share one under a spinlock.
+ * Offloads stay off: checksums are finished by the engine. Receive queues beyond what the device
+ * has are not an error, port_info() tells how many there are. With fewer transmit queues than asked
+ * for, several workers share one under a spinlock.
  *
  * Life: open probes, owns, configures and starts; close stops and removes. Threads: see port.h.
  */

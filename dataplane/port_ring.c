@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A port of rings in memory: what a program in the same process gives and takes (replay, tests). One ring per
- * queue in, one out. No descriptor, no offloads, rings up at birth unless `paused`.
+ * A port of rings in memory: what a program in the same process gives and takes (replay, tests).
+ * One ring per queue in, one out. No descriptor, no offloads, rings up at birth unless `paused`.
  */
 #include <errno.h>
 #include <stdio.h>

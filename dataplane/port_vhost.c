@@ -2,19 +2,19 @@
 /*
  * A VM's port on the rte_vhost library (not its PMD, which has 32 ports at most).
  *
- * Life of the rings: ring() tells per ring whether the front end has set it up and enabled it; up() and
- * down() are new_device() and destroy_device(), the only events that say where a VM runs. down() withdraws the
- * device number first and then calls the listener, which waits until no worker holds the old one; after
- * that the library takes the rings apart. The ring indexes are the library's affair: it takes them from
- * SET_VRING_BASE and gives them back in GET_VRING_BASE.
+ * Life of the rings: ring() tells per ring whether the front end has set it up and enabled it; up()
+ * and down() are new_device() and destroy_device(), the only events that say where a VM runs.
+ * down() withdraws the device number first and then calls the listener, which waits until no worker
+ * holds the old one; after that the library takes the rings apart. The ring indexes are the
+ * library's affair: it takes them from SET_VRING_BASE and gives them back in GET_VRING_BASE.
  *
- * Who writes what: vid, ready and fds by the library's events thread, `loud` by it and the workers (bit
- * operations). Workers read them with one load each per burst.
+ * Who writes what: vid, ready and fds by the library's events thread, `loud` by it and the workers
+ * (bit operations). Workers read them with one load each per burst.
  *
  * Locks of the library in a worker: rte_vhost_enqueue_burst() spins on the ring's lock, so several
- * workers may send to one ring; rte_vhost_dequeue_burst() tries it and returns nothing if it is taken.
- * The events thread holds the locks of all rings of the port while it handles a message about rings.
- * Both functions signal the guest themselves when it asked for it.
+ * workers may send to one ring; rte_vhost_dequeue_burst() tries it and returns nothing if it is
+ * taken. The events thread holds the locks of all rings of the port while it handles a message
+ * about rings. Both functions signal the guest themselves when it asked for it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -215,7 +215,8 @@ static void vhost_info(const struct port *port, struct port_info *info)
 	vhost_link_error(p->link, info->last_error, sizeof(info->last_error));
 }
 
-/* A ring that came up signals each buffer; a worker that polls anyway tells it to be quiet, once. */
+/* A ring that came up signals each buffer; a worker that polls anyway tells it to be quiet, once.
+ */
 static void vhost_quiet(struct port_vhost *p, int vid, uint32_t rings)
 {
 	__atomic_and_fetch(&p->loud, ~rings, __ATOMIC_RELAXED);
@@ -224,8 +225,8 @@ static void vhost_quiet(struct port_vhost *p, int vid, uint32_t rings)
 }
 
 /*
- * The library marks an unfinished checksum as RX_L4_CKSUM_NONE with the packet type; the port's contract
- * is what the library takes on the way out.
+ * The library marks an unfinished checksum as RX_L4_CKSUM_NONE with the packet type; the port's
+ * contract is what the library takes on the way out.
  */
 static void vhost_mark_csum(struct rte_mbuf *m)
 {
@@ -286,7 +287,8 @@ static uint16_t vhost_send(int vid, uint16_t ring, struct rte_mbuf **mbufs, uint
 	return sent;
 }
 
-/* The ring for each frame: all frames of a flow to one, spread over the `rings` (bits) that are ready. */
+/* The ring for each frame: all frames of a flow to one, spread over the `rings` (bits) that are
+ * ready. */
 static uint32_t vhost_spread(
 	uint32_t rings, struct rte_mbuf **mbufs, uint16_t count, uint8_t *ring_of)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ARP and neighbour discovery in a VPC never cross it: a local vport's question is answered from what the config and
- * the moves know; a question through the tunnel is answered only for a local vport that serves (for anybody else's
- * address it would capture the MAC). Announcements are consumed: identities are not learnt from data.
+ * ARP and neighbour discovery in a VPC never cross it: a local vport's question is answered from
+ * what the config and the moves know; a question through the tunnel is answered only for a local
+ * vport that serves (for anybody else's address it would capture the MAC). Announcements are
+ * consumed: identities are not learnt from data.
  */
 #include <rte_arp.h>
 #include <rte_ip.h>

@@ -50,6 +50,7 @@ void rcu_unregister(struct rcu *rcu, int reader)
 
 void rcu_wait(struct rcu *rcu)
 {
-	/* rte_rcu_qsbr_synchronize() does the same inside the library, where sanitizers cannot see it. */
+	/* rte_rcu_qsbr_synchronize() does the same inside the library, where sanitizers cannot see
+	 * it. */
 	rte_rcu_qsbr_check(rcu->qsbr, rte_rcu_qsbr_start(rcu->qsbr), true);
 }

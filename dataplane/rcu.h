@@ -2,9 +2,10 @@
 #ifndef FERRY_RCU_H
 #define FERRY_RCU_H
 /*
- * Grace periods (librte_rcu, QSBR) of one engine. A reader takes a slot, is online while it may hold pointers
- * and reports quiescent between bursts; a writer unlinks, waits (or keeps a token and looks later), frees.
- * A worker goes offline before it sleeps, so that no grace period waits for it.
+ * Grace periods (librte_rcu, QSBR) of one engine. A reader takes a slot, is online while it may
+ * hold pointers and reports quiescent between bursts; a writer unlinks, waits (or keeps a token and
+ * looks later), frees. A worker goes offline before it sleeps, so that no grace period waits for
+ * it.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,8 +53,8 @@ static inline bool rcu_passed(struct rcu *rcu, uint64_t token)
 }
 
 /*
- * Wait for a grace period (bounded by one burst of the slowest worker). The caller must not be an online
- * reader; it may be offline or no reader at all.
+ * Wait for a grace period (bounded by one burst of the slowest worker). The caller must not be an
+ * online reader; it may be offline or no reader at all.
  */
 void rcu_wait(struct rcu *rcu);
 

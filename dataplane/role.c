@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The role table, the heart of who serves a VM: rows of (role, event, condition on the facts) in order of preference;
- * the first row that fits decides. What has no row changes nothing.
+ * The role table, the heart of who serves a VM: rows of (role, event, condition on the facts) in
+ * order of preference; the first row that fits decides. What has no row changes nothing.
  */
 #include "dataplane/role.h"
 
@@ -85,7 +85,8 @@ static const struct role_row role_table[] = {
 	{ROLE_PASSIVE, ROLE_ABORTED, rings_down, ROLE_MOVED, E(NONE)},
 	{ROLE_PASSIVE, ROLE_OPERATOR_OWN, NULL, ROLE_OWNER, E(EPOCH) | E(ALARM)},
 
-	/* OWNER: rings down means no more than that the VM is down, until a destination is ready. */
+	/* OWNER: rings down means no more than that the VM is down, until a destination is ready.
+	 */
 	{ROLE_OWNER, ROLE_RINGS_DOWN, down_and_ready, ROLE_FROZEN, E(NONE)},
 	{ROLE_OWNER, ROLE_RINGS_DOWN, down_not_ready, ROLE_OWNER, E(PARK)},
 	{ROLE_OWNER, ROLE_READY, down_and_ready, ROLE_FROZEN, E(NONE)},
@@ -112,7 +113,8 @@ static const struct role_row role_table[] = {
 	{ROLE_CLAIM, ROLE_PREPARE, rings_down, ROLE_PASSIVE, E(NONE)},
 	{ROLE_CLAIM, ROLE_OPERATOR_OWN, NULL, ROLE_OWNER, E(EPOCH) | E(ALARM)},
 
-	/* FENCED: until the rings go down (then it is an ordinary candidate again) or an operator. */
+	/* FENCED: until the rings go down (then it is an ordinary candidate again) or an operator.
+	 */
 	{ROLE_FENCED, ROLE_RINGS_DOWN, rings_down, ROLE_CLAIM, E(NONE)},
 	{ROLE_FENCED, ROLE_OPERATOR_OWN, NULL, ROLE_OWNER, E(EPOCH) | E(ALARM)},
 };

@@ -2,9 +2,9 @@
 #ifndef FERRY_ROLE_H
 #define FERRY_ROLE_H
 /*
- * Who serves a VM's traffic: one role per vport and host, one table (role x event). The VM is the token,
- * its rings tell where it is. Pure: no time, no I/O, no memory; the caller (role_apply in engine) stores the
- * result before it takes effect.
+ * Who serves a VM's traffic: one role per vport and host, one table (role x event). The VM is the
+ * token, its rings tell where it is. Pure: no time, no I/O, no memory; the caller (role_apply in
+ * engine) stores the result before it takes effect.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Birth, death and ageing of sessions. session_open() is the only constructor: a packet and a record of the
- * stream differ in `fill` alone. Death has one winner (the DEAD bit); memory comes back through the slab
- * one grace period later.
+ * Birth, death and ageing of sessions. session_open() is the only constructor: a packet and a
+ * record of the stream differ in `fill` alone. Death has one winner (the DEAD bit); memory comes
+ * back through the slab one grace period later.
  */
 #include "dataplane/session.h"
 
@@ -165,7 +165,8 @@ static bool chunk_evict(struct slab_chunk *chunk, uint16_t slab)
 	return false;
 }
 
-/* The next chunk of a cursor, round and round; NULL when the slab is empty. Keeps it from going away. */
+/* The next chunk of a cursor, round and round; NULL when the slab is empty. Keeps it from going
+ * away. */
 static struct slab_chunk *slab_cursor(struct session_slab *slab, struct slab_chunk **cursor)
 {
 	struct slab_chunk *chunk;

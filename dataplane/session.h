@@ -2,18 +2,19 @@
 #ifndef FERRY_SESSION_H
 #define FERRY_SESSION_H
 /*
- * A session: one connection of one vport, both directions. Three cache lines for IPv4 (the addresses are
- * the key); line 0 is read for each packet, line 1 is written by it, line 2 is for admission, NAT and the
- * mover. IPv6 uses the union in line 2 for its addresses and an extension for a second key.
+ * A session: one connection of one vport, both directions. Three cache lines for IPv4 (the
+ * addresses are the key); line 0 is read for each packet, line 1 is written by it, line 2 is for
+ * admission, NAT and the mover. IPv6 uses the union in line 2 for its addresses and an extension
+ * for a second key.
  *
- * Life: made by session_open() (the one constructor, for a packet or a record) in a slab of its vport,
- * entered in the table under one or two keys; killed by session_kill() (state gets the DEAD bit, keys
- * leave the table, the plugins hear of it); its memory is reused one grace period later.
+ * Life: made by session_open() (the one constructor, for a packet or a record) in a slab of its
+ * vport, entered in the table under one or two keys; killed by session_kill() (state gets the DEAD
+ * bit, keys leave the table, the plugins hear of it); its memory is reused one grace period later.
  *
- * Who writes what: `state` by compare-and-swap on transitions only, any worker; a half by the worker that
- * forwards that direction (two workers may race on one direction when a flow changes queues: the values
- * are monotone, plain stores, and a torn mix heals with the next packet); all else by the constructor
- * before the session is visible, or under the slab's lock.
+ * Who writes what: `state` by compare-and-swap on transitions only, any worker; a half by the
+ * worker that forwards that direction (two workers may race on one direction when a flow changes
+ * queues: the values are monotone, plain stores, and a torn mix heals with the next packet); all
+ * else by the constructor before the session is visible, or under the slab's lock.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -28,18 +29,20 @@
 
 #define SESSION_SCALE_UNKNOWN 0xff /* no SYN seen: the tracker assumes 14 (RFC 7323 2.3) */
 #define SESSION_TIME_WRAP_MS (1u << 31)
-#define SESSION_ICMP_ECHO(is_ipv6) ((is_ipv6) ? 128u << 8 : 8u << 8) /* type and code of an echo */
+#define SESSION_ICMP_ECHO(is_ipv6) \
+	((is_ipv6) ? 128u << 8 : 8u << 8) /* type and code of an echo \
+								      */
 
 struct location;
 struct vport;
 struct session_ext;
 
 /*
- * One direction, named by its sender; all of it comes from what that side sent, so a worker writes only the
- * half of the packet at hand (handshakes excepted). Sequence numbers as in "Real Stateful TCP Packet
- * Filtering" (van Rooij). Fields are shared between workers: SESSION_GET and SESSION_SET.
- * SCTP: seq_end is the verification tag that this side must send (0: not known), seq_limit the one it will
- * send once a set-up under way is complete (0: none).
+ * One direction, named by its sender; all of it comes from what that side sent, so a worker writes
+ * only the half of the packet at hand (handshakes excepted). Sequence numbers as in "Real Stateful
+ * TCP Packet Filtering" (van Rooij). Fields are shared between workers: SESSION_GET and
+ * SESSION_SET. SCTP: seq_end is the verification tag that this side must send (0: not known),
+ * seq_limit the one it will send once a set-up under way is complete (0: none).
  */
 struct session_half {
 	uint64_t packets;
@@ -75,11 +78,12 @@ enum session_half_flag {
 #define SESSION_PICKUP (1ULL << 12) /* opened mid-stream */
 #define SESSION_IMPORTED (1ULL << 13) /* came with a move */
 /*
- * The side (clear: egress, set: ingress) that leads the state at hand: who opened it; in TCP_SYN_RECV whose
- * ACK completes the handshake; from TCP_FIN_WAIT on who sent the first FIN.
+ * The side (clear: egress, set: ingress) that leads the state at hand: who opened it; in
+ * TCP_SYN_RECV whose ACK completes the handshake; from TCP_FIN_WAIT on who sent the first FIN.
  */
 #define SESSION_LEAD_INGRESS (1ULL << 14)
-/* A RST in the window, yet not exact (RFC 5961): as idle as TCP_CLOSE may be, the session is over. */
+/* A RST in the window, yet not exact (RFC 5961): as idle as TCP_CLOSE may be, the session is over.
+ */
 #define SESSION_RST_WATCH (1ULL << 15)
 
 /* What act does to each packet of the session, chosen by plugins at admission. */
@@ -127,11 +131,11 @@ struct session {
 	};
 	uint32_t version; /* of the last record made or taken */
 	uint32_t opened_ms; /* vport clock */
-	/* TCP: sequence number of a stray SYN, see session_half_flag. ICMP: type << 8 | code of the opener, 0 for
-	 * the usual one, SESSION_ICMP_ECHO. */
+	/* TCP: sequence number of a stray SYN, see session_half_flag. ICMP: type << 8 | code of the
+	 * opener, 0 for the usual one, SESSION_ICMP_ECHO. */
 	uint32_t syn_seq;
-	uint16_t
-		verdict_by; /* plugin index that admitted it; CHAIN_NOBODY: plugins know nothing of it */
+	uint16_t verdict_by; /* plugin index that admitted it; CHAIN_NOBODY: plugins know nothing of
+				it */
 	uint16_t spare;
 	struct session_ext *ext; /* plugin state, IPv6 second key; owned by the session */
 } __rte_cache_aligned;
@@ -146,8 +150,9 @@ static inline enum session_state session_state(const struct session *s)
 }
 
 /*
- * The state whose idle time counts: the session's own, but that of a closed one under a RST watch, and that of
- * the association which a new SCTP set-up has not replaced yet (anyone can send an INIT).
+ * The state whose idle time counts: the session's own, but that of a closed one under a RST watch,
+ * and that of the association which a new SCTP set-up has not replaced yet (anyone can send an
+ * INIT).
  */
 static inline enum session_state session_idle_state(const struct session *s)
 {

@@ -2,9 +2,10 @@
 #ifndef FERRY_SESSION_EXT_H
 #define FERRY_SESSION_EXT_H
 /*
- * What few sessions need: the second key of an IPv6 session and plugins' per-session state (tagged values).
- * One object per session, from a pool of the engine; freed with the session's memory. Written by the
- * constructor before the session is visible; plugins may change their own bytes in place.
+ * What few sessions need: the second key of an IPv6 session and plugins' per-session state (tagged
+ * values). One object per session, from a pool of the engine; freed with the session's memory.
+ * Written by the constructor before the session is visible; plugins may change their own bytes in
+ * place.
  */
 #include <stdint.h>
 

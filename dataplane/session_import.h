@@ -2,9 +2,10 @@
 #ifndef FERRY_SESSION_IMPORT_H
 #define FERRY_SESSION_IMPORT_H
 /*
- * Sessions that arrive as records: upsert by key into a vport, through the one constructor. A higher birth id wins, then
- * a higher version; a tombstone deletes only its own id. Policy, quota and conflicts are decided per session.
- * Any thread that is no worker; online RCU reader (session_walk.h); bounded work per call, no mutex, no grace.
+ * Sessions that arrive as records: upsert by key into a vport, through the one constructor. A
+ * higher birth id wins, then a higher version; a tombstone deletes only its own id. Policy, quota
+ * and conflicts are decided per session. Any thread that is no worker; online RCU reader
+ * (session_walk.h); bounded work per call, no mutex, no grace.
  */
 #include "dataplane/drop.h"
 #include "dataplane/session_record.h"
@@ -23,8 +24,9 @@ enum import_outcome {
 const char *import_outcome_name(enum import_outcome outcome);
 
 /*
- * state_versions: by plugin index, the version of each plugin's state in record->ext (0: none). The vport
- * must not serve (PASSIVE, CLAIM) unless `operator`: session/apply and session/load change a living one.
+ * state_versions: by plugin index, the version of each plugin's state in record->ext (0: none). The
+ * vport must not serve (PASSIVE, CLAIM) unless `operator`: session/apply and session/load change a
+ * living one.
  */
 struct import_context {
 	struct vport *vport;

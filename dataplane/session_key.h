@@ -2,17 +2,17 @@
 #ifndef FERRY_SESSION_KEY_H
 #define FERRY_SESSION_KEY_H
 /*
- * What names a session: (VNI, protocol, local and remote address and port); "local" is the vport's side,
- * so both directions have the same key and two VMs on one host have one session each.
+ * What names a session: (VNI, protocol, local and remote address and port); "local" is the vport's
+ * side, so both directions have the same key and two VMs on one host have one session each.
  *
- * `struct session_key` is the packed 16-byte form of the packet path. For IPv4 it is the whole key; for
- * IPv6 `addresses` is a hash of both addresses and the 32 bytes themselves are compared as well (they
- * stay in the packet and in the session). `struct session_tuple` is the readable form for everything
- * that is not per packet.
+ * `struct session_key` is the packed 16-byte form of the packet path. For IPv4 it is the whole key;
+ * for IPv6 `addresses` is a hash of both addresses and the 32 bytes themselves are compared as well
+ * (they stay in the packet and in the session). `struct session_tuple` is the readable form for
+ * everything that is not per packet.
  *
- * Ports are in network order. ICMP echo: the identifier is the port of the side that asked, the other
- * port is 0, so a ping by the VM and a ping at the VM with the same identifier are two sessions.
- * Protocols without ports have 0 for both.
+ * Ports are in network order. ICMP echo: the identifier is the port of the side that asked, the
+ * other port is 0, so a ping by the VM and a ping at the VM with the same identifier are two
+ * sessions. Protocols without ports have 0 for both.
  */
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -95,8 +95,8 @@ static inline uint64_t session_key_fold6(
 }
 
 /*
- * Pack a tuple. For IPv4 (both addresses v4-mapped) returns false and *a6 is untouched; for IPv6 returns
- * true and fills *a6.
+ * Pack a tuple. For IPv4 (both addresses v4-mapped) returns false and *a6 is untouched; for IPv6
+ * returns true and fills *a6.
  */
 bool session_key_pack(
 	const struct session_tuple *tuple, struct session_key *key, struct session_addresses6 *a6);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Records: a session as bytes and back. The order of fields is written once, in record_put() and record_get(), which
- * mirror each other line by line; what the digest leaves out stands last (the tail).
+ * Records: a session as bytes and back. The order of fields is written once, in record_put() and
+ * record_get(), which mirror each other line by line; what the digest leaves out stands last (the
+ * tail).
  */
 #include "dataplane/session_record.h"
 
@@ -204,7 +205,8 @@ static void put_actions(struct writer *w, const struct session_actions *action)
 
 static void get_actions(struct reader *r, struct session_actions *action)
 {
-	/* Meters and mirrors are numbers of one host: the destination's plugins choose their own. */
+	/* Meters and mirrors are numbers of one host: the destination's plugins choose their own.
+	 */
 	const uint8_t travels =
 		SESSION_ACT_TRANSLATE | SESSION_ACT_DSCP | SESSION_ACT_ROUTED | SESSION_ACT_REPORT;
 	uint8_t set = (uint8_t)get_uint(r, 1);

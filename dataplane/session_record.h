@@ -2,9 +2,9 @@
 #ifndef FERRY_SESSION_RECORD_H
 #define FERRY_SESSION_RECORD_H
 /*
- * A session as bytes: the one format of the stream, session/save and session/apply. Explicit big-endian fields
- * and varint counters, never a struct image; times as remaining life. Layout byte by byte in
- * ctrl/migrate/README.md; version 1 never changes, new fields go into tagged parts.
+ * A session as bytes: the one format of the stream, session/save and session/apply. Explicit
+ * big-endian fields and varint counters, never a struct image; times as remaining life. Layout byte
+ * by byte in ctrl/migrate/README.md; version 1 never changes, new fields go into tagged parts.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,7 +30,8 @@ struct session_record {
 	struct session_half half[2];
 	struct session_actions action;
 	uint32_t syn_seq;
-	uint8_t ext_bytes; /* plugin state: {tag, length, bytes}, tags are the stream's plugin numbers */
+	uint8_t ext_bytes; /* plugin state: {tag, length, bytes}, tags are the stream's plugin
+			      numbers */
 	uint8_t ext[140];
 };
 
@@ -39,14 +40,14 @@ void session_record_read(const struct session *s, const struct session_timeouts 
 	uint32_t now_ms, struct session_record *record);
 
 /*
- * Bytes written (<= SESSION_RECORD_MAX), or -ENOSPC. *digest (may be NULL): xxh3 of the record without what each
- * side may have its own way: remaining life, age, actions.
+ * Bytes written (<= SESSION_RECORD_MAX), or -ENOSPC. *digest (may be NULL): xxh3 of the record
+ * without what each side may have its own way: remaining life, age, actions.
  */
 int session_record_pack(
 	const struct session_record *record, uint8_t *out, size_t room, uint64_t *digest);
 /*
- * Bytes consumed, or -EBADMSG for anything that is not a well-formed record (hostile input). *digest as
- * above, of the bytes as they are.
+ * Bytes consumed, or -EBADMSG for anything that is not a well-formed record (hostile input).
+ * *digest as above, of the bytes as they are.
  */
 int session_record_unpack(
 	const uint8_t *in, size_t len, struct session_record *record, uint64_t *digest);

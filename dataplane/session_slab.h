@@ -2,16 +2,18 @@
 #ifndef FERRY_SESSION_SLAB_H
 #define FERRY_SESSION_SLAB_H
 /*
- * Memory of sessions. One pool per engine, cut into 16 KiB chunks of 84 sessions; a chunk belongs to one slab,
- * a slab to one (vport, worker). So a walk, a quota, a free and an account cost by the vport's own sessions.
- * The pool is mapped at start and never unmapped before the engine goes: a stale session pointer reads
- * old or foreign data, never a fault, and is checked against vport and birth id.
+ * Memory of sessions. One pool per engine, cut into 16 KiB chunks of 84 sessions; a chunk belongs
+ * to one slab, a slab to one (vport, worker). So a walk, a quota, a free and an account cost by the
+ * vport's own sessions. The pool is mapped at start and never unmapped before the engine goes: a
+ * stale session pointer reads old or foreign data, never a fault, and is checked against vport and
+ * birth id.
  *
- * A chunk's header keeps for each session a lower bound of when to look at it again, so that ageing reads
- * three header lines for 84 sessions and a session only when it may have expired.
+ * A chunk's header keeps for each session a lower bound of when to look at it again, so that ageing
+ * reads three header lines for 84 sessions and a session only when it may have expired.
  *
- * Threads: alloc and retire by any thread (one spinlock per slab, contended only at admission); a walk without
- * lock by any RCU reader, bracketed by session_slab_walk_begin/end, during which chunks stay in their slab.
+ * Threads: alloc and retire by any thread (one spinlock per slab, contended only at admission); a
+ * walk without lock by any RCU reader, bracketed by session_slab_walk_begin/end, during which
+ * chunks stay in their slab.
  */
 #include <stdatomic.h>
 #include <stdint.h>
@@ -81,7 +83,8 @@ struct session *session_slab_alloc(struct session_slab *slab);
 void session_slab_cancel(struct session *s);
 /* Unlinked from the table: memory is reused after a grace period. */
 void session_slab_retire(struct session *s);
-/* Give back what has waited for its grace period; called in slices. force: the caller has just waited. */
+/* Give back what has waited for its grace period; called in slices. force: the caller has just
+ * waited. */
 void session_slab_reap(struct session_slab *slab, bool force);
 /* Slab is going: all sessions must have been retired and a grace period waited. */
 void session_slab_destroy(struct session_slab *slab);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The session stage: one burst, one table lookup for all of it, then each packet in order: a living session that
- * nothing has changed for goes on; everything else (unknown, expired, re-judged, reopened, fragment, not IP)
- * takes the long way through admit_packet(). Packets of a vport that does not serve are set aside untouched.
+ * The session stage: one burst, one table lookup for all of it, then each packet in order: a living
+ * session that nothing has changed for goes on; everything else (unknown, expired, re-judged,
+ * reopened, fragment, not IP) takes the long way through admit_packet(). Packets of a vport that
+ * does not serve are set aside untouched.
  */
 #include <rte_branch_prediction.h>
 #include <rte_prefetch.h>

@@ -2,10 +2,10 @@
 #ifndef FERRY_SESSION_STATE_H
 #define FERRY_SESSION_STATE_H
 /*
- * The states of all protocols in one list, so that a timeout, a name, a class and the stream format are
- * one row each. Values travel in session records: append only, never renumber.
- * Defaults in seconds; TCP after RFC 5382 (established >= 2 h 4 min) and RFC 9293, UDP RFC 4787,
- * ICMP RFC 5508, SCTP RFC 9260/kernel conntrack. Class: half-open entries are evicted first.
+ * The states of all protocols in one list, so that a timeout, a name, a class and the stream format
+ * are one row each. Values travel in session records: append only, never renumber. Defaults in
+ * seconds; TCP after RFC 5382 (established >= 2 h 4 min) and RFC 9293, UDP RFC 4787, ICMP RFC 5508,
+ * SCTP RFC 9260/kernel conntrack. Class: half-open entries are evicted first.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,7 +44,8 @@ enum session_state { SESSION_STATES(SESSION_STATE_ENUM) SESSION_STATE_COUNT };
 const char *session_state_name(enum session_state state);
 enum session_class session_state_class(enum session_state state);
 
-/* Idle life per state, in ms of the vport's clock. Read by workers, replaced whole by config (RCU). */
+/* Idle life per state, in ms of the vport's clock. Read by workers, replaced whole by config (RCU).
+ */
 struct session_timeouts {
 	uint32_t idle_ms[SESSION_STATE_COUNT];
 };

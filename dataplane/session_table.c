@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The session table: see session_table.h for the shape and the rules. Reading order: where a key may be
- * (probe), one-key find, insert and remove, then the burst lookup of the packet path, which keeps three
- * loads per packet in flight: bucket line, session line 0, session line 1.
+ * The session table: see session_table.h for the shape and the rules. Reading order: where a key
+ * may be (probe), one-key find, insert and remove, then the burst lookup of the packet path, which
+ * keeps three loads per packet in flight: bucket line, session line 0, session line 1.
  */
 #include "dataplane/session_table.h"
 

@@ -2,16 +2,18 @@
 #ifndef FERRY_SESSION_TABLE_H
 #define FERRY_SESSION_TABLE_H
 /*
- * Keys to sessions. Open addressing in buckets of one cache line: seven slots of {tag 16, pointer 48} and an
- * overflow count, the number of keys that passed by this bucket when it was full (as in F14 tables): a
- * reader stops at the first bucket that nobody passed by. Entries never move, so lock-free readers never
- * miss a living key. A slot's lowest bit says which key of the session it stands for.
+ * Keys to sessions. Open addressing in buckets of one cache line: seven slots of {tag 16, pointer
+ * 48} and an overflow count, the number of keys that passed by this bucket when it was full (as in
+ * F14 tables): a reader stops at the first bucket that nobody passed by. Entries never move, so
+ * lock-free readers never miss a living key. A slot's lowest bit says which key of the session it
+ * stands for.
  *
- * Why not rte_hash: its entry keeps a copy of the key in a third line; here the session's own line is the
- * key. Fixed capacity, chosen at start; at most 85 % full with two keys per session.
+ * Why not rte_hash: its entry keeps a copy of the key in a third line; here the session's own line
+ * is the key. Fixed capacity, chosen at start; at most 85 % full with two keys per session.
  *
- * Threads: lookup by any RCU reader; insert and remove by any thread (a striped lock orders writers of one
- * key; slots are claimed by compare-and-swap). A removed session may be read until a grace period passed.
+ * Threads: lookup by any RCU reader; insert and remove by any thread (a striped lock orders writers
+ * of one key; slots are claimed by compare-and-swap). A removed session may be read until a grace
+ * period passed.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -45,8 +47,8 @@ int session_table_init(struct session_table *table, uint32_t sessions);
 void session_table_destroy(struct session_table *table);
 
 /*
- * Enter one key of s (0: key, 1: key2). 0, -EEXIST (*existing is the other session; a dead one never
- * counts), or -ENOSPC.
+ * Enter one key of s (0: key, 1: key2). 0, -EEXIST (*existing is the other session; a dead one
+ * never counts), or -ENOSPC.
  */
 int session_table_insert(struct session_table *table, struct session *s, unsigned int which,
 	struct session **existing);
@@ -60,8 +62,8 @@ struct session *session_table_find(const struct session_table *table, const stru
 	const struct session_addresses6 *a6, unsigned int *which);
 
 /*
- * Find the sessions of a burst by p->key: fills p->hash and p->session (NULL: none); `second` gets a bit
- * per packet that matched by key2. Non-IP packets and later fragments are left at NULL.
+ * Find the sessions of a burst by p->key: fills p->hash and p->session (NULL: none); `second` gets
+ * a bit per packet that matched by key2. Non-IP packets and later fragments are left at NULL.
  */
 void session_table_lookup_burst(
 	const struct session_table *table, struct pkt **pkts, uint16_t count, uint32_t *second);

@@ -2,11 +2,13 @@
 #ifndef FERRY_SESSION_WALK_H
 #define FERRY_SESSION_WALK_H
 /*
- * Go through a vport's sessions, by its slabs: cost by its own sessions, no lock held, no worker stopped. Sessions born
- * behind the cursor are missed (the journal has them); one that dies meanwhile may still be seen.
+ * Go through a vport's sessions, by its slabs: cost by its own sessions, no lock held, no worker
+ * stopped. Sessions born behind the cursor are missed (the journal has them); one that dies
+ * meanwhile may still be seen.
  *
- * Any thread that is no worker. Pointers are valid while the caller is an online RCU reader (engine_reader_*()
- * below) and since the last walk_next(); copy what you need with session_record_read().
+ * Any thread that is no worker. Pointers are valid while the caller is an online RCU reader
+ * (engine_reader_*() below) and since the last walk_next(); copy what you need with
+ * session_record_read().
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,8 +32,8 @@ struct session_walk {
 
 void session_walk_begin(struct session_walk *walk, struct vport *vport, uint32_t min_round);
 /*
- * The next living sessions, up to SLAB_CHUNK_SESSIONS into out (room for as many). 0 and *end set at the
- * end; 0 without *end: an empty slice, go on.
+ * The next living sessions, up to SLAB_CHUNK_SESSIONS into out (room for as many). 0 and *end set
+ * at the end; 0 without *end: an empty slice, go on.
  */
 uint32_t session_walk_next(struct session_walk *walk, struct session **out, bool *end);
 void session_walk_end(struct session_walk *walk);

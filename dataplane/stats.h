@@ -2,9 +2,9 @@
 #ifndef FERRY_STATS_H
 #define FERRY_STATS_H
 /*
- * Counters of one (worker, vport) or (worker, uplink) pair: written by that worker only, plain stores; readers
- * add them up. They never decrease while the object lives. For a port: rx = sum(drops of what it
- * received) + what was delivered from it; see G03 in the replay tests.
+ * Counters of one (worker, vport) or (worker, uplink) pair: written by that worker only, plain
+ * stores; readers add them up. They never decrease while the object lives. For a port: rx =
+ * sum(drops of what it received) + what was delivered from it; see G03 in the replay tests.
  */
 #include <stdint.h>
 

@@ -2,9 +2,9 @@
 #ifndef FERRY_TRACE_H
 #define FERRY_TRACE_H
 /*
- * What would happen to this packet: the stages of worker.c asked without a side effect. Nothing is counted, opened, sent or
- * changed; plugins are asked as in a re-check.
- * Any thread but a worker; an online RCU reader (session_walk.h).
+ * What would happen to this packet: the stages of worker.c asked without a side effect. Nothing is
+ * counted, opened, sent or changed; plugins are asked as in a re-check. Any thread but a worker; an
+ * online RCU reader (session_walk.h).
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -19,8 +19,8 @@ struct trace_sink {
 };
 
 /*
- * A frame as `vport` would send it, or (vport NULL) as it would come from the uplink, outer header included.
- * Returns 0, or -EINVAL for a frame that does not fit a buffer.
+ * A frame as `vport` would send it, or (vport NULL) as it would come from the uplink, outer header
+ * included. Returns 0, or -EINVAL for a frame that does not fit a buffer.
  */
 int trace_packet(struct engine *engine, struct vport *vport, const void *frame, size_t len,
 	const struct trace_sink *sink);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Translation: rewrite a packet between its session's two keys. Egress goes from the VM's view (key) to the network's
- * (key2), ingress the other way. Works on any difference between the keys (addresses, ports, both sides); ICMP
- * errors have their quoted packet rewritten too. Later fragments have addresses only.
+ * Translation: rewrite a packet between its session's two keys. Egress goes from the VM's view
+ * (key) to the network's (key2), ingress the other way. Works on any difference between the keys
+ * (addresses, ports, both sides); ICMP errors have their quoted packet rewritten too. Later
+ * fragments have addresses only.
  */
 #include <rte_ip.h>
 #include <rte_tcp.h>
@@ -90,8 +91,8 @@ static void rewrite_ports(struct pkt *p, rte_be16_t source, rte_be16_t destinati
 }
 
 /*
- * The error's own addresses: the vport's side changes as the quoted one does; the far side is whoever made
- * the error (a router) and stays, unless it is the session's remote itself.
+ * The error's own addresses: the vport's side changes as the quoted one does; the far side is
+ * whoever made the error (a router) and stays, unless it is the session's remote itself.
  */
 static void translate_error(
 	struct pkt *p, const struct session_tuple *from, const struct session_tuple *to)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The library reads header and payload without poll and writes answers the same way, on one thread for all
- * ports. So it gets a message only when it is whole, and at most GATE_OWED_MAX answers are asked for at a
- * time, which its socket buffer holds: neither call can block. A front end that leaves a message half sent,
- * or its answers unread, for GATE_STUCK_MS is cut off, alone.
+ * The library reads header and payload without poll and writes answers the same way, on one thread
+ * for all ports. So it gets a message only when it is whole, and at most GATE_OWED_MAX answers are
+ * asked for at a time, which its socket buffer holds: neither call can block. A front end that
+ * leaves a message half sent, or its answers unread, for GATE_STUCK_MS is cut off, alone.
  *
  * The price is one more thread in the way of each message (two wake-ups per question and answer).
  */
@@ -195,8 +195,8 @@ static enum gate_step gate_out(struct vhost_gate *gate)
 }
 
 /*
- * Half a message from the front end, or an answer it does not take. A message that waits for the library is
- * not its fault.
+ * Half a message from the front end, or an answer it does not take. A message that waits for the
+ * library is not its fault.
  */
 static bool gate_stuck(const struct vhost_gate *gate)
 {

@@ -2,9 +2,9 @@
 #ifndef FERRY_VHOST_GATE_H
 #define FERRY_VHOST_GATE_H
 /*
- * Between a front end and the vhost library: takes messages as they trickle in, lets whole and allowed ones
- * through with their descriptors, and brings the answers back. It never blocks, and never lets either
- * side's neglect block the library's events thread. The links' thread only.
+ * Between a front end and the vhost library: takes messages as they trickle in, lets whole and
+ * allowed ones through with their descriptors, and brings the answers back. It never blocks, and
+ * never lets either side's neglect block the library's events thread. The links' thread only.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,7 +29,8 @@ struct vhost_gate {
 void vhost_gate_init(struct vhost_gate *gate, int front, int back, uint16_t rings);
 
 /*
- * Moves what can be moved. False: cut the connection (`reason` then says why; NULL: the other side left).
+ * Moves what can be moved. False: cut the connection (`reason` then says why; NULL: the other side
+ * left).
  */
 bool vhost_gate_run(struct vhost_gate *gate, uint64_t now_ms, const char **reason);
 

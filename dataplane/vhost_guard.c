@@ -2,14 +2,13 @@
 /*
  * What the library's handlers (22.11) leave open:
  *
- *   descriptors     leaked when they come with a ring index beyond 255 or with SET_INFLIGHT_FD: their number
- *                   must be right before it gets them
- *   ring messages   a ring beyond what we offered would never be served
- *   SET_MEM_TABLE, SET_LOG_BASE   a mapping beyond the end of its file kills the process (SIGBUS) at the
- *                   first touch. A file that shrinks later still can
- *   SET_VRING_NUM   after SET_VRING_ADDR, a larger ring would reach beyond the checked addresses
- *   SET_VRING_CALL  workers write to it: nothing but an event descriptor, and it must not block
- *   messages of features we do not offer (slave channel, IOTLB, config, inflight, post-copy)
+ *   descriptors     leaked when they come with a ring index beyond 255 or with SET_INFLIGHT_FD:
+ * their number must be right before it gets them ring messages   a ring beyond what we offered
+ * would never be served SET_MEM_TABLE, SET_LOG_BASE   a mapping beyond the end of its file kills
+ * the process (SIGBUS) at the first touch. A file that shrinks later still can SET_VRING_NUM after
+ * SET_VRING_ADDR, a larger ring would reach beyond the checked addresses SET_VRING_CALL  workers
+ * write to it: nothing but an event descriptor, and it must not block messages of features we do
+ * not offer (slave channel, IOTLB, config, inflight, post-copy)
  */
 #include "dataplane/vhost_guard.h"
 

@@ -2,9 +2,9 @@
 #ifndef FERRY_VHOST_GUARD_H
 #define FERRY_VHOST_GUARD_H
 /*
- * Judges each vhost-user message of a front end before the library sees it: what may not come, or would let one
- * front end hurt others, is refused and ends its connection. See the table in vhost_guard.c. One per
- * connection; the links' thread only, except for resyncs.
+ * Judges each vhost-user message of a front end before the library sees it: what may not come, or
+ * would let one front end hurt others, is refused and ends its connection. See the table in
+ * vhost_guard.c. One per connection; the links' thread only, except for resyncs.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,8 +36,8 @@ bool vhost_guard_answered(const struct vhost_message *msg);
 void vhost_guard_answer(const struct vhost_guard *guard, struct vhost_message *answer);
 
 /*
- * Device up, events thread: rings that go on elsewhere than the front end said, because their used index says
- * otherwise. The library then takes frames in flight once more.
+ * Device up, events thread: rings that go on elsewhere than the front end said, because their used
+ * index says otherwise. The library then takes frames in flight once more.
  */
 unsigned int vhost_guard_resyncs(const struct vhost_guard *guard, int vid);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The library's callbacks carry a device number or a path and nothing of ours: that forces the process-wide
- * table below, by which they find their registration. It is all that is global here.
+ * The library's callbacks carry a device number or a path and nothing of ours: that forces the
+ * process-wide table below, by which they find their registration. It is all that is global here.
  *
- * Locks: start_lock keeps the library (22.11) from starting two events threads when two ports are its first at
- * the same time; each would then handle, and close, what is the other's. table.lock guards the list and writes of by_vid. The events thread reads by_vid without it: an
- * entry goes only in its own destroy_connection(), or after rte_vhost_driver_unregister() has waited
- * for callbacks of that path.
+ * Locks: start_lock keeps the library (22.11) from starting two events threads when two ports are
+ * its first at the same time; each would then handle, and close, what is the other's. table.lock
+ * guards the list and writes of by_vid. The events thread reads by_vid without it: an entry goes
+ * only in its own destroy_connection(), or after rte_vhost_driver_unregister() has waited for
+ * callbacks of that path.
  */
 #include "dataplane/vhost_library.h"
 
@@ -157,7 +158,8 @@ static int library_start(const char *path, uint64_t features, char *error, size_
 	return 0;
 }
 
-/* The library's lines can be driven by guests: only what is fatal to it, until somebody asks for more. */
+/* The library's lines can be driven by guests: only what is fatal to it, until somebody asks for
+ * more. */
 static void library_quiet(void)
 {
 	rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_CRIT);

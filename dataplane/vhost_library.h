@@ -2,9 +2,9 @@
 #ifndef FERRY_VHOST_LIBRARY_H
 #define FERRY_VHOST_LIBRARY_H
 /*
- * A private socket that the vhost library serves, and the library's callbacks brought to whom they concern. For
- * vhost_link.c only. Register and unregister on mutator threads; callbacks on the library's events thread,
- * `down` also inside vhost_library_unregister().
+ * A private socket that the vhost library serves, and the library's callbacks brought to whom they
+ * concern. For vhost_link.c only. Register and unregister on mutator threads; callbacks on the
+ * library's events thread, `down` also inside vhost_library_unregister().
  */
 #include <stdbool.h>
 #include <stddef.h>

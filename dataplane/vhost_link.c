@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost library (22.11) can listen and connect, but so that one front end can hurt others: its client
- * retries once a second and corrupts its list when a server hangs up at once; its one events thread
- * blocks on half a message and on answers nobody reads; it leaks descriptors. So the library only
- * serves a private socket, whose name is removed as soon as it is bound. Ferry holds the public path: when
- * a front end is there, Ferry knocks at the private socket and lets messages through a gate
- * (vhost_gate.h). The rings are shared memory, no packet comes this way.
+ * The vhost library (22.11) can listen and connect, but so that one front end can hurt others: its
+ * client retries once a second and corrupts its list when a server hangs up at once; its one events
+ * thread blocks on half a message and on answers nobody reads; it leaks descriptors. So the library
+ * only serves a private socket, whose name is removed as soon as it is bound. Ferry holds the
+ * public path: when a front end is there, Ferry knocks at the private socket and lets messages
+ * through a gate (vhost_gate.h). The rings are shared memory, no packet comes this way.
  *
- * A link waits for a front end (front < 0), then both sides are there, then one or both are gone. It
- * waits again when the library has told that its side has ended, so that no two connections of a link
- * overlap there. A front end that goes without its rings ever having come up costs the next one a pause:
- * a loop of bad connections gets little of the events thread.
+ * A link waits for a front end (front < 0), then both sides are there, then one or both are gone.
+ * It waits again when the library has told that its side has ended, so that no two connections of a
+ * link overlap there. A front end that goes without its rings ever having come up costs the next
+ * one a pause: a loop of bad connections gets little of the events thread.
  *
- * One thread serves the links of all ports, as the library's one events thread does behind it; so it is
- * process-wide too, and lives while a link does.
+ * One thread serves the links of all ports, as the library's one events thread does behind it; so
+ * it is process-wide too, and lives while a link does.
  *
- * Locks: hub.lock guards all of a link but what is marked, held over no wait; hub.users_lock is held over
- * start and stop of the thread.
+ * Locks: hub.lock guards all of a link but what is marked, held over no wait; hub.users_lock is
+ * held over start and stop of the thread.
  */
 #include "dataplane/vhost_link.h"
 
@@ -193,7 +193,8 @@ static void link_watch(struct vhost_link *link, enum link_side side, int fd, uin
 	*w = (struct link_watch){fd, events};
 }
 
-/* Keeps the epoll set as the link's state wants it. A closed descriptor has left the set by itself. */
+/* Keeps the epoll set as the link's state wants it. A closed descriptor has left the set by itself.
+ */
 static void link_watch_all(struct vhost_link *link, uint64_t now_ms)
 {
 	const struct vhost_gate *gate = &link->gate;
@@ -255,8 +256,8 @@ static void link_take(struct vhost_link *link, uint64_t now_ms)
 }
 
 /*
- * One side has left. The library's side is closed only when the library has taken it up (or refused it): so
- * its next new_connection() is always that of the next front end.
+ * One side has left. The library's side is closed only when the library has taken it up (or refused
+ * it): so its next new_connection() is always that of the next front end.
  */
 static void link_part(struct vhost_link *link, bool library_left, uint64_t now_ms)
 {
@@ -329,8 +330,8 @@ static int hub_timeout_ms(void)
 }
 
 /*
- * Links with an event, with a change told by the library, or due. `events` names links that may have been
- * closed meanwhile: only those in the list count.
+ * Links with an event, with a change told by the library, or due. `events` names links that may
+ * have been closed meanwhile: only those in the list count.
  */
 static void hub_step(const struct epoll_event *events, int count)
 {
@@ -435,8 +436,8 @@ static int link_enter(struct vhost_link *link)
 }
 
 /*
- * Hangs up on both sides and gives the library a little time to notice: rte_vhost_driver_unregister() spins on a
- * mutex that the events thread needs to get ahead.
+ * Hangs up on both sides and gives the library a little time to notice:
+ * rte_vhost_driver_unregister() spins on a mutex that the events thread needs to get ahead.
  */
 static void link_leave(struct vhost_link *link)
 {

@@ -2,12 +2,14 @@
 #ifndef FERRY_VHOST_LINK_H
 #define FERRY_VHOST_LINK_H
 /*
- * How a front end's connection reaches the vhost library: Ferry listens and connects itself, and hands each
- * connection over when it stands. For port_vhost.c only; why it is so stands in vhost_link.c.
+ * How a front end's connection reaches the vhost library: Ferry listens and connects itself, and
+ * hands each connection over when it stands. For port_vhost.c only; why it is so stands in
+ * vhost_link.c.
  *
- * Threads: open and close on mutator threads. The links' thread (one per process, there while a link is)
- * accepts and connects. The owner's functions run on the library's events thread, which serves all
- * ports: they must be short. `down` may also run on the thread inside vhost_link_close().
+ * Threads: open and close on mutator threads. The links' thread (one per process, there while a
+ * link is) accepts and connects. The owner's functions run on the library's events thread, which
+ * serves all ports: they must be short. `down` may also run on the thread inside
+ * vhost_link_close().
  */
 #include <stdbool.h>
 #include <stddef.h>

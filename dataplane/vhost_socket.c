@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Life of a door: make names a socket in a directory of its own, the library binds it, hide removes both
- * names and keeps an O_PATH descriptor, through which knock connects. So nothing stays on disk, and
- * nobody else can reach the library.
+ * Life of a door: make names a socket in a directory of its own, the library binds it, hide removes
+ * both names and keeps an O_PATH descriptor, through which knock connects. So nothing stays on
+ * disk, and nobody else can reach the library.
  *
  * Threads: see vhost_link.h.
  */
@@ -41,8 +41,8 @@ static socklen_t socket_address(struct sockaddr_un *addr, const char *path)
 }
 
 /*
- * 0: nobody listens at this socket file; -EADDRINUSE: somebody does. A datagram socket asks: the kernel
- * refuses it either way, and the listener sees nothing.
+ * 0: nobody listens at this socket file; -EADDRINUSE: somebody does. A datagram socket asks: the
+ * kernel refuses it either way, and the listener sees nothing.
  */
 static int socket_probe(const char *path)
 {

@@ -2,8 +2,8 @@
 #ifndef FERRY_VHOST_SOCKET_H
 #define FERRY_VHOST_SOCKET_H
 /*
- * Unix sockets of a vhost link: the public one, where front ends are, and the door, the library's private
- * one. For vhost_link.c only; no locks, no waits.
+ * Unix sockets of a vhost link: the public one, where front ends are, and the door, the library's
+ * private one. For vhost_link.c only; no locks, no waits.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,7 +30,8 @@ int vhost_socket_open(
 /* Removes the file if it is still ours. */
 void vhost_socket_close(struct vhost_socket *s);
 /*
- * One connection of a front end, non-blocking, or -1: none now, with *error set if that is a fault ("" otherwise).
+ * One connection of a front end, non-blocking, or -1: none now, with *error set if that is a fault
+ * ("" otherwise).
  */
 int vhost_socket_take(struct vhost_socket *s, char *error, size_t len);
 

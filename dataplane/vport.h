@@ -2,9 +2,9 @@
 #ifndef FERRY_VPORT_H
 #define FERRY_VPORT_H
 /*
- * A VM's port inside the dataplane. Made, changed and freed under the engine mutex (engine.h); workers read
- * line 0 per packet and follow the pointers at admission. Fields that change while workers run are
- * atomics or pointers replaced whole (RCU).
+ * A VM's port inside the dataplane. Made, changed and freed under the engine mutex (engine.h);
+ * workers read line 0 per packet and follow the pointers at admission. Fields that change while
+ * workers run are atomics or pointers replaced whole (RCU).
  */
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -4,9 +4,10 @@
  *
  *   rx -> parse -> (uplink: decap) -> session -> (miss: locate, admit) -> track -> act -> deliver
  *
- * No stage calls a later one. From a vport the direction is egress, from the uplink ingress; what an egress
- * pass delivers to a local vport comes back as that vport's ingress pass (the backlog). One thread per
- * worker, or the caller of engine_poll(); between rounds the worker holds no pointers (RCU quiescent).
+ * No stage calls a later one. From a vport the direction is egress, from the uplink ingress; what
+ * an egress pass delivers to a local vport comes back as that vport's ingress pass (the backlog).
+ * One thread per worker, or the caller of engine_poll(); between rounds the worker holds no
+ * pointers (RCU quiescent).
  */
 #include "dataplane/worker.h"
 
@@ -109,7 +110,8 @@ static void worker_egress(
 	worker_stages(w, b);
 }
 
-/* The peer behind an outer source; a small cache in front of the list. 0: nobody who may send here. */
+/* The peer behind an outer source; a small cache in front of the list. 0: nobody who may send here.
+ */
 static uint16_t outer_peer(struct worker *w, const struct vxlan_outer *outer)
 {
 	struct engine *engine = w->engine;
@@ -202,7 +204,8 @@ static void deliver_answer(struct worker *w, struct pkt *p)
 		rte_pktmbuf_free(p->mbuf);
 }
 
-/* Who is charged: what frag or hold lets go was received before; a neighbour's frame is received now. */
+/* Who is charged: what frag or hold lets go was received before; a neighbour's frame is received
+ * now. */
 static struct port_stats *backlog_stats(struct worker *w, const struct backlog_entry *entry)
 {
 	if (entry->charge)
@@ -271,8 +274,8 @@ static void worker_return(struct worker *w, struct vport *v)
 }
 
 /*
- * A vport that has become owner lets its hold go through the full path, in order; one that has given its VM
- * away lets it go after the VM.
+ * A vport that has become owner lets its hold go through the full path, in order; one that has
+ * given its VM away lets it go after the VM.
  */
 static void worker_drain(struct worker *w, struct vport *v)
 {

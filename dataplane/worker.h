@@ -2,8 +2,9 @@
 #ifndef FERRY_WORKER_H
 #define FERRY_WORKER_H
 /*
- * A worker: one thread (or the caller, see engine_poll) that takes bursts from its queues through the stages of
- * worker.c. Everything here belongs to that thread; others read the counters. For files of dataplane/ only.
+ * A worker: one thread (or the caller, see engine_poll) that takes bursts from its queues through
+ * the stages of worker.c. Everything here belongs to that thread; others read the counters. For
+ * files of dataplane/ only.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -30,7 +31,8 @@ struct out_queue {
 	struct rte_mbuf *mbuf[WORKER_OUT];
 };
 
-/* A frame that goes through the stages again: delivered to a local vport, or let go by frag or hold. */
+/* A frame that goes through the stages again: delivered to a local vport, or let go by frag or
+ * hold. */
 struct backlog_entry {
 	struct rte_mbuf *mbuf;
 	struct vport *vport; /* EGRESS: sender; INGRESS: NULL, to be found */
@@ -144,12 +146,13 @@ enum drop_reason locate_destination(struct worker *w, const struct vport *v,
 /* The same for a session that has no location yet. */
 enum drop_reason locate_session(struct worker *w, struct session *s);
 /*
- * The vport of an ingress packet's destination, or a reason. An identity that lives elsewhere: the packet
- * goes there (p->mbuf becomes NULL, CONSUMED is returned).
+ * The vport of an ingress packet's destination, or a reason. An identity that lives elsewhere: the
+ * packet goes there (p->mbuf becomes NULL, CONSUMED is returned).
  */
 enum drop_reason locate_vport(struct worker *w, struct pkt *p);
 
-/* ARP, ND and announcements from vports and from the tunnel. proxy.c; takes the packet or leaves it. */
+/* ARP, ND and announcements from vports and from the tunnel. proxy.c; takes the packet or leaves
+ * it. */
 bool proxy_input(struct worker *w, struct pkt *p);
 /* Broadcast and multicast by the VPC's setting. flood.c; takes the packet. */
 void flood_packet(struct worker *w, struct pkt *p);
@@ -177,15 +180,15 @@ struct session_origin {
 };
 
 /*
- * The one constructor: memory, keys, location reference. The session is entered in the table dead-free and
- * visible on return; origin->fill is called before. slab: worker id or the engine's
+ * The one constructor: memory, keys, location reference. The session is entered in the table
+ * dead-free and visible on return; origin->fill is called before. slab: worker id or the engine's
  * worker_count for control threads. Reasons: QUOTA, TABLE_FULL; -EEXIST as *existing.
  */
 enum drop_reason session_open(struct vport *v, uint16_t slab, const struct session_origin *origin,
 	struct session **out, struct session **existing);
 /*
- * End a session: keys leave the table, plugins hear, the journal buries it. Safe from any thread; only one
- * caller wins, the others get false. slab: as above (for the journal).
+ * End a session: keys leave the table, plugins hear, the journal buries it. Safe from any thread;
+ * only one caller wins, the others get false. slab: as above (for the journal).
  */
 bool session_kill(struct session *s, uint16_t slab, enum plugin_close_reason reason);
 /* Age a slice of one vport's slab of this worker: up to `chunks` chunks. */

@@ -2,8 +2,8 @@
 #ifndef FERRY_WORKER_IDLE_H
 #define FERRY_WORKER_IDLE_H
 /*
- * Adaptive polling: after enough empty rounds a worker asks its ports to signal and sleeps on their descriptors; ports
- * without one bound the sleep. Busy polling never sleeps. For worker.c only.
+ * Adaptive polling: after enough empty rounds a worker asks its ports to signal and sleeps on their
+ * descriptors; ports without one bound the sleep. Busy polling never sleeps. For worker.c only.
  */
 #include <poll.h>
 #include <stdbool.h>

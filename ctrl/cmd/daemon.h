@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What ferryd's commands work on: the ctx of every noun but `log`. Loop thread only. Owned by ctrl/ferryd.c.
+ * What ferryd's commands work on: the ctx of every noun but `log`. Loop thread only. Owned by
+ * ctrl/ferryd.c.
  */
 #ifndef CTRL_CMD_DAEMON_H
 #define CTRL_CMD_DAEMON_H
@@ -34,7 +35,8 @@ struct daemon {
 /* Load the file again and go over to it. 0, or -errno with reload_error set and nothing changed. */
 int daemon_reload(struct daemon *daemon, const char *path);
 
-/* vport/add and vport/del: the config in force with one vport more (its YAML) or less (its name). ctrl/cmd/edit.c */
+/* vport/add and vport/del: the config in force with one vport more (its YAML) or less (its name).
+ * ctrl/cmd/edit.c */
 int daemon_edit_vport(struct cmd *cmd, const char *text, bool add);
 
 extern const struct cmd_noun cmd_noun_config, cmd_noun_drop, cmd_noun_flow, cmd_noun_host,

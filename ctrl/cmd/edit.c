@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Adding and deleting one vport by command: the config in force is written out (config_show), one entry of `vports:` is added
- * or left out, and the result goes the way of any config file: every check is made, and only the difference is applied.
+ * Adding and deleting one vport by command: the config in force is written out (config_show), one
+ * entry of `vports:` is added or left out, and the result goes the way of any config file: every
+ * check is made, and only the difference is applied.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -40,7 +41,8 @@ static bool entry_starts(const char *line)
 	return strncmp(line + indent_of(line), "- ", 2) == 0;
 }
 
-/* Copy the section's entries but the one called `name`; returns the first line behind the section. */
+/* Copy the section's entries but the one called `name`; returns the first line behind the section.
+ */
 static char *copy_entries(FILE *out, char **at, const char *name, size_t *indent)
 {
 	bool skipping = false;

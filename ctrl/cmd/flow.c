@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * flow/dump: what the SDN control programmed for the vports: VPCs with subnets and routes, peers, security groups by
- * vport. (Locations have a command of their own, as there may be many.)
+ * flow/dump: what the SDN control programmed for the vports: VPCs with subnets and routes, peers,
+ * security groups by vport. (Locations have a command of their own, as there may be many.)
  */
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The noun in this file: where identities live; flow/dump: everything the SDN control programmed, by VPC; neigh/show.
+ * The noun in this file: where identities live; flow/dump: everything the SDN control programmed,
+ * by VPC; neigh/show.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * plugin/show: the plugins in the order they are asked, and what each says of itself or of one vport.
+ * plugin/show: the plugins in the order they are asked, and what each says of itself or of one
+ * vport.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The noun in this file: dump, count, flush. Walks go by slabs in slices, so that a million sessions stall neither loop nor workers.
- * (save, load and apply, which speak the stream's records, are in ctrl/migrate/.)
+ * The noun in this file: dump, count, flush. Walks go by slabs in slices, so that a million
+ * sessions stall neither loop nor workers. (save, load and apply, which speak the stream's records,
+ * are in ctrl/migrate/.)
  */
 #include <errno.h>
 #include <stdio.h>
@@ -135,8 +136,8 @@ static void walk_take(struct cmd *cmd, struct walk *walk, struct session **livin
 }
 
 /*
- * One slice: one chunk. Commands run on the thread that also deletes vports (the loop), so a vport cannot go within a
- * slice; between slices it can, and the walk notices.
+ * One slice: one chunk. Commands run on the thread that also deletes vports (the loop), so a vport
+ * cannot go within a slice; between slices it can, and the walk notices.
  */
 static int walk_slice(struct cmd *cmd, struct walk *walk)
 {

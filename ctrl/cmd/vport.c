@@ -138,8 +138,8 @@ static int vport_show(struct cmd *cmd)
 }
 
 /*
- * vport/add takes a vport as ferry.yaml writes it. The running config with it in place is loaded like a file, so
- * that every check of a file is made.
+ * vport/add takes a vport as ferry.yaml writes it. The running config with it in place is loaded
+ * like a file, so that every check of a file is made.
  */
 static int vport_add(struct cmd *cmd)
 {

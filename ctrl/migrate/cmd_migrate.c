@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The noun migrate: for operators (start, show, watch, abort, commit, report, history) and for the VM's agent
- * (agent-start, agent-phase, agent-wait; see ctrl/vmagent/README.md). All idempotent.
+ * The noun migrate: for operators (start, show, watch, abort, commit, report, history) and for the
+ * VM's agent (agent-start, agent-phase, agent-wait; see ctrl/vmagent/README.md). All idempotent.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The destination's side of a move, in order: accept, receive (prepare, bulk, rounds, final, verify as the source says),
- * activate, done. What comes in is hostile until checked; a PASSIVE port sends nothing and answers nothing.
- * What is made here is dropped only when the source says so, or when it turns out not to know the move.
+ * The destination's side of a move, in order: accept, receive (prepare, bulk, rounds, final, verify
+ * as the source says), activate, done. What comes in is hostile until checked; a PASSIVE port sends
+ * nothing and answers nothing. What is made here is dropped only when the source says so, or when
+ * it turns out not to know the move.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -476,7 +477,8 @@ static int dest_activate(struct move *move)
 
 	move_phase(move, MOVER_COMMITTED);
 	rc = owned_look(move);
-	/* Without a connection the source hears it by its own question or from the peers' exchange. */
+	/* Without a connection the source hears it by its own question or from the peers' exchange.
+	 */
 	return rc == MOVE_LOST ? 0 : rc;
 }
 

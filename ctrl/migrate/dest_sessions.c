@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sessions on their way in. The tally holds the hash of each session as it stands here, read back after it was installed;
- * what was refused or met a conflict counts as received and is listed by reason.
+ * Sessions on their way in. The tally holds the hash of each session as it stands here, read back
+ * after it was installed; what was refused or met a conflict counts as received and is listed by
+ * reason.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 
 #define SLICE 256 /* records between two moments at which a grace period may pass */
 
-/* A plugin has another number here: its tags in the record are changed, and back again for the digest. */
+/* A plugin has another number here: its tags in the record are changed, and back again for the
+ * digest. */
 static bool ext_renumber(const struct move *move, struct session_record *record)
 {
 	uint8_t out[sizeof(record->ext)];

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One move, one side of it. Both sides' steps are listed as data (move_source_steps, move_dest_steps); a driver
- * (driver.c) walks the list in a thread of the move's own, is the only writer of the step, stamps times, and
- * knows what to do when a step fails: undo backwards, or go back to an earlier step when only the
- * connection was lost.
+ * One move, one side of it. Both sides' steps are listed as data (move_source_steps,
+ * move_dest_steps); a driver (driver.c) walks the list in a thread of the move's own, is the only
+ * writer of the step, stamps times, and knows what to do when a step fails: undo backwards, or go
+ * back to an earlier step when only the connection was lost.
  *
- * Threads. The move's thread runs the steps, plain blocking calls under deadlines. The engine's callbacks
- * (vhost events thread, workers) only set flags of a port and wake the move. Commands read under
- * mover->lock and set `abort`, `commit`. Fields say who writes them.
+ * Threads. The move's thread runs the steps, plain blocking calls under deadlines. The engine's
+ * callbacks (vhost events thread, workers) only set flags of a port and wake the move. Commands
+ * read under mover->lock and set `abort`, `commit`. Fields say who writes them.
  */
 #ifndef CTRL_MIGRATE_MIGRATE_H
 #define CTRL_MIGRATE_MIGRATE_H
@@ -173,8 +173,9 @@ const char *move_step_name(const struct move *move);
 uint64_t move_now_ns(const struct move *move);
 void move_wake(struct move *move); /* any thread */
 /*
- * Wait until `until_ns` for a frame, a wake-up or the time; one frame is given to the side's handler. 0, or
- * -ECANCELED (abort asked), -ESHUTDOWN (mover goes), MOVE_LOST, or what the handler returned.
+ * Wait until `until_ns` for a frame, a wake-up or the time; one frame is given to the side's
+ * handler. 0, or -ECANCELED (abort asked), -ESHUTDOWN (mover goes), MOVE_LOST, or what the handler
+ * returned.
  */
 int move_pump(struct move *move, uint64_t until_ns);
 int move_send(struct move *move, uint16_t type, uint16_t section, uint32_t port,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * All moves of a host: birth and death, the list, and what commands may do with one. The engine's callbacks are in
- * mover_roles.c, peers of the config in mover_peers.c.
+ * All moves of a host: birth and death, the list, and what commands may do with one. The engine's
+ * callbacks are in mover_roles.c, peers of the config in mover_peers.c.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -91,7 +91,8 @@ void move_free(struct move *move)
 	free(move);
 }
 
-/* Under the lock. The oldest ended ones beyond the history go; a thread that is over is joined by them. */
+/* Under the lock. The oldest ended ones beyond the history go; a thread that is over is joined by
+ * them. */
 void mover_enter(struct mover *mover, struct move *move)
 {
 	struct move **at = &mover->moves;

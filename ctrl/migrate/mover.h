@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * All moves of a host: what ferryd, ferry-replay and tests hold. Everything else in this folder stands behind it.
+ * All moves of a host: what ferryd, ferry-replay and tests hold. Everything else in this folder
+ * stands behind it.
  *
- * Life: mover_create() (reads the runtime store) -> setup_create() with the callbacks below and mover_birth() ->
- * mover_attach() (listener, peers, restored relays) -> moves -> mover_detach() -> setup_destroy() ->
- * mover_destroy(). A mover that goes away says nothing to anybody: roles stand in the store, and the
- * next life goes on from there.
+ * Life: mover_create() (reads the runtime store) -> setup_create() with the callbacks below and
+ * mover_birth() -> mover_attach() (listener, peers, restored relays) -> moves -> mover_detach() ->
+ * setup_destroy() -> mover_destroy(). A mover that goes away says nothing to anybody: roles stand
+ * in the store, and the next life goes on from there.
  *
  * Threads: calls from any thread unless said otherwise; none of them waits for a peer.
  */
@@ -60,7 +61,8 @@ void mover_rings(void *mover, struct vport *vport, bool up);
 void mover_relayed_from(
 	void *mover, uint32_t vni, const struct in6_addr *addr, const struct in6_addr *vtep);
 
-/* May this vport be changed or deleted by an operator now? -EBUSY with the reason while a move owns it. */
+/* May this vport be changed or deleted by an operator now? -EBUSY with the reason while a move owns
+ * it. */
 int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t error_len);
 /* The store's word on a vport: true when a move brought or took it (config/show marks it). */
 struct mover_vport {
@@ -110,8 +112,8 @@ int mover_wait(struct mover *mover, const char *id, uint64_t serial, uint32_t ti
 	struct mover_view *view);
 
 /*
- * What the VM's agent says (ctrl/vmagent/README.md): phases of the VM, with facts as JSON for the report. A phase that is
- * not known, or of a move that is not known, is ignored.
+ * What the VM's agent says (ctrl/vmagent/README.md): phases of the VM, with facts as JSON for the
+ * report. A phase that is not known, or of a move that is not known, is ignored.
  */
 void mover_agent_phase(struct mover *mover, const char *id, const char *phase, const char *facts);
 

@@ -74,7 +74,8 @@ static int mover_limits(struct mover *mover, const struct config *config)
 	uint64_t rate = (uint64_t)config->migrate.bandwidth_mbit * 1000000 / 8;
 
 	mover->limits = config->migrate;
-	/* Secrecy is never switched off by switching off the check of who it is: only without files. */
+	/* Secrecy is never switched off by switching off the check of who it is: only without
+	 * files. */
 	mover->insecure = config->tls.insecure && !config->tls.cert;
 	memset(mover->own_vtep, 0, sizeof(mover->own_vtep));
 	for (uint32_t i = 0; i < config->uplink.n_ips && i < 2; i++)
@@ -87,8 +88,8 @@ static int mover_limits(struct mover *mover, const struct config *config)
 }
 
 /*
- * May links be plain (they leave no loopback then)? Said by the file; and without anybody to move VMs from or to there is
- * nothing to secure.
+ * May links be plain (they leave no loopback then)? Said by the file; and without anybody to move
+ * VMs from or to there is nothing to secure.
  */
 bool mover_insecure(const struct config *config)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the engine tells the mover: roles to be stored, roles that changed, rings. These run on the thread where it
- * happened (the vhost events thread inside the VM's pause, at worst): they set flags, wake a move, and no more.
+ * What the engine tells the mover: roles to be stored, roles that changed, rings. These run on the
+ * thread where it happened (the vhost events thread inside the VM's pause, at worst): they set
+ * flags, wake a move, and no more.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +14,8 @@
 /* ---- birth ---- */
 
 /*
- * What is in the file and was never heard of is PASSIVE: its first rings make it ask, and with nobody known it
- * serves at once. So a file that names a VM on several hosts makes no second owner.
+ * What is in the file and was never heard of is PASSIVE: its first rings make it ask, and with
+ * nobody known it serves at once. So a file that names a VM on several hosts makes no second owner.
  */
 void mover_birth(void *arg, const struct config_vport *vport, struct setup_birth *birth)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What hosts tell each other about who owns what, and what each believes. An owner tells everybody at once when a vport
- * becomes its own, and on every new connection. A claim of a lower epoch is never believed; one of a higher
- * epoch is when it comes from the host that was thought owner, or after asking that host.
+ * What hosts tell each other about who owns what, and what each believes. An owner tells everybody
+ * at once when a vport becomes its own, and on every new connection. A claim of a lower epoch is
+ * never believed; one of a higher epoch is when it comes from the host that was thought owner, or
+ * after asking that host.
  */
 #include "ctrl/migrate/peer_impl.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The peers' exchange (peer.c, peer_link.c, peer_serve.c). Each host dials each Ferry peer and asks on that connection; the
- * other side answers. One lock for claims, doubts and what is known; never held while calling the switch, the
- * store's disk or a channel.
+ * The peers' exchange (peer.c, peer_link.c, peer_serve.c). Each host dials each Ferry peer and asks
+ * on that connection; the other side answers. One lock for claims, doubts and what is known; never
+ * held while calling the switch, the store's disk or a channel.
  */
 #ifndef CTRL_MIGRATE_PEER_IMPL_H
 #define CTRL_MIGRATE_PEER_IMPL_H

@@ -399,7 +399,8 @@ static int doubts_ask(struct peer_link *link)
 	}
 }
 
-/* The host that was thought owner is out of reach: after claim_ms the other one is believed, loudly. */
+/* The host that was thought owner is out of reach: after claim_ms the other one is believed,
+ * loudly. */
 static void doubts_expire(struct peer_link *link)
 {
 	struct mover *mover = link->mover;

@@ -31,7 +31,8 @@ static int serve_owned(struct mover *mover, const char *host, struct wire_reader
 	return 0;
 }
 
-/* From the host we think owner: it has gone there. Anybody else's word about a third host counts nothing. */
+/* From the host we think owner: it has gone there. Anybody else's word about a third host counts
+ * nothing. */
 static int serve_located(struct mover *mover, const char *host, struct wire_reader *r)
 {
 	struct exchange *peers = mover->exchange;

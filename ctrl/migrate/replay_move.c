@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two movers in one process on a loopback port each, plain: the real stream, drivers and store. While a call waits for
- * the stream's threads the caller's idle() polls the engines; their clock stands unless the caller moves it.
+ * Two movers in one process on a loopback port each, plain: the real stream, drivers and store.
+ * While a call waits for the stream's threads the caller's idle() polls the engines; their clock
+ * stands unless the caller moves it.
  */
 #include "ctrl/migrate/replay_move.h"
 

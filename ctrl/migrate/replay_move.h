@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A move between two engines of one process, for ferry-replay and tests: two movers joined over loopback, the
- * stream as between hosts (plain). The engines may run on a virtual clock and be polled by the caller:
- * while these calls wait (in real time, for the stream's threads), virtual time stands still.
+ * A move between two engines of one process, for ferry-replay and tests: two movers joined over
+ *loopback, the stream as between hosts (plain). The engines may run on a virtual clock and be
+ *polled by the caller: while these calls wait (in real time, for the stream's threads), virtual
+ *time stands still.
  *
  *	replay_move_create(&options, &move, error, len);	both setups made with its callbacks
  *	replay_move_start(move, "vm1")				bulk copy; traffic may go on at S
  *	replay_move_ready(move, 5000)
- *	replay_move_pause(move)					rings of S down: frozen, final, verified
+ *	replay_move_pause(move)					rings of S down: frozen, final,
+ *verified
  *	... warp the clock by the pause, feed packets to either host ...
  *	replay_move_resume(move)				rings of D up: active, committed
  *
@@ -30,12 +32,14 @@ struct replay_move_host {
 struct replay_move_options {
 	struct replay_move_host source, destination;
 	const char *run_dir; /* a scratch directory; two stores are made below it */
-	/* Called again and again while a call waits, so that the caller can poll engines; may be NULL. */
+	/* Called again and again while a call waits, so that the caller can poll engines; may be
+	 * NULL. */
 	void (*idle)(void *arg);
 	void *idle_arg;
 };
 
-/* Engines with ring ports; the destination's vport, if its config has it, is born with rings down. */
+/* Engines with ring ports; the destination's vport, if its config has it, is born with rings down.
+ */
 int replay_move_create(const struct replay_move_options *options, struct replay_move **out,
 	char *error, size_t error_len);
 void replay_move_destroy(struct replay_move *move);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a move did and when: for migrate/report, from its own side. Moments are on this host's clock, in milliseconds since the
- * move's start.
+ * What a move did and when: for migrate/report, from its own side. Moments are on this host's
+ * clock, in milliseconds since the move's start.
  */
 #include "ctrl/migrate/report.h"
 
@@ -104,8 +104,9 @@ static void report_moments(struct out *out, const struct move *move, const struc
 }
 
 /*
- * The part of the outage that Ferry owns. At S: from the freeze until the commit is heard, less the time in which the VM
- * itself stood (D's rings down), as far as one side can see it; at D: from the rings' start to the first packets.
+ * The part of the outage that Ferry owns. At S: from the freeze until the commit is heard, less the
+ * time in which the VM itself stood (D's rings down), as far as one side can see it; at D: from the
+ * rings' start to the first packets.
  */
 static void report_outage(struct out *out, const struct move *move, const struct move_port *p)
 {

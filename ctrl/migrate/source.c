@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The source's side of a move, in order: admit, connect, prepare, bulk, follow, final, commit, moved. Up to the freeze
- * everything can be undone; from then on only the destination's word (or the VM's rings here) ends it, and a
- * lost connection is made again for as long as it takes.
+ * The source's side of a move, in order: admit, connect, prepare, bulk, follow, final, commit,
+ * moved. Up to the freeze everything can be undone; from then on only the destination's word (or
+ * the VM's rings here) ends it, and a lost connection is made again for as long as it takes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -328,8 +328,9 @@ static int source_prepare(struct move *move)
 }
 
 /*
- * Say that all is off and hear that nothing runs there and nothing will; only then does a frozen port come
- * back by our own decision. Without an answer it waits for its rings or for the destination's word.
+ * Say that all is off and hear that nothing runs there and nothing will; only then does a frozen
+ * port come back by our own decision. Without an answer it waits for its rings or for the
+ * destination's word.
  */
 static void source_prepare_undo(struct move *move)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sessions on their way out: the walk of everything, rounds of what changed, the last drain. Each record is entered in the
- * tally as it is sent, so count and digest are there when the freeze comes.
+ * Sessions on their way out: the walk of everything, rounds of what changed, the last drain. Each
+ * record is entered in the tally as it is sent, so count and digest are there when the freeze
+ * comes.
  */
 #include <errno.h>
 
@@ -206,7 +207,8 @@ int source_final(struct move *move, struct move_port *p)
 	struct wire_writer w;
 	int rc;
 
-	/* After a lost connection, or when counts differed: everything once more, it stands still. */
+	/* After a lost connection, or when counts differed: everything once more, it stands still.
+	 */
 	rc = p->walked ? round_out(move, p, &p->sessions.final) : source_bulk(move, p);
 	if (rc == 0)
 		rc = send_sections(move, p);

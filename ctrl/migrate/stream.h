@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the two ends of a move say to each other, as frames of the channel; README.md has every message byte by
- * byte. Version 1 never changes: new fields go to the end of a message (a reader ignores what it does not
- * know there), new messages get new types. Pure functions over buffers, hostile input included.
+ * What the two ends of a move say to each other, as frames of the channel; README.md has every
+ * message byte by byte. Version 1 never changes: new fields go to the end of a message (a reader
+ * ignores what it does not know there), new messages get new types. Pure functions over buffers,
+ * hostile input included.
  *
  * A frame's `stream` is the number of the vport within the move, its `section` whose state it is.
  */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What one side of a move knows of the sessions that have crossed: birth id -> hash of the record as sent, and the sum of
- * all of them, kept incrementally. Source and destination keep one each per vport; the sums must be
- * equal in the end. One thread.
+ * What one side of a move knows of the sessions that have crossed: birth id -> hash of the record
+ * as sent, and the sum of all of them, kept incrementally. Source and destination keep one each per
+ * vport; the sums must be equal in the end. One thread.
  *
- * Open addressing in lanes: sixteen neighbours among the ids are neighbours in memory (ids are serials, walks go
- * roughly by age), and a collision steps by sixteen, so each lane is a linear probe of its own.
+ * Open addressing in lanes: sixteen neighbours among the ids are neighbours in memory (ids are
+ * serials, walks go roughly by age), and a collision steps by sixteen, so each lane is a linear
+ * probe of its own.
  */
 #ifndef CTRL_MIGRATE_TALLY_H
 #define CTRL_MIGRATE_TALLY_H

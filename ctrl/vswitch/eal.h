@@ -9,7 +9,8 @@
 
 struct config;
 
-/* Start EAL as the config says; PCI devices are looked for only when one is named as a device. `name` makes the default file prefix. -errno and one line in error. */
+/* Start EAL as the config says; PCI devices are looked for only when one is named as a device.
+ * `name` makes the default file prefix. -errno and one line in error. */
 int eal_start(const struct config *config, const char *name, char *error, size_t error_len);
 void eal_stop(void);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Our own engine behind struct vswitch_ops: ports, levers and sections here; describing and preparing ports in
- * ferry_describe.c; sessions in ferry_sessions.c. A vswitch_port is a struct vport.
+ * Our own engine behind struct vswitch_ops: ports, levers and sections here; describing and
+ * preparing ports in ferry_describe.c; sessions in ferry_sessions.c. A vswitch_port is a struct
+ * vport.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +24,8 @@ static uint64_t ferry_now_ns(void *ctx)
 	return engine_now_ns(engine_of(ctx));
 }
 
-/* Mempools and rings want a thread they know; one that could not be registered only has no cache. */
+/* Mempools and rings want a thread they know; one that could not be registered only has no cache.
+ */
 static void ferry_thread_enter(void *ctx)
 {
 	(void)ctx;

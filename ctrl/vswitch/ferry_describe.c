@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What makes a vport elsewhere: the part of the configuration that it stands on (the vport, its VPC, the groups it names and
- * those they name, the locations of its VPC, its leases and their networks), as the text of a config. The
- * destination loads it with all the checks of a file, and takes from it what it does not have itself.
+ * What makes a vport elsewhere: the part of the configuration that it stands on (the vport, its
+ * VPC, the groups it names and those they name, the locations of its VPC, its leases and their
+ * networks), as the text of a config. The destination loads it with all the checks of a file, and
+ * takes from it what it does not have itself.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -109,7 +110,8 @@ static struct part_room *part_make(
 	}
 	part_groups(part, from, vport);
 	part_leases(part, from, vport);
-	/* By name, so that groups and leases have whom they are for; how each is configured is D's own affair. */
+	/* By name, so that groups and leases have whom they are for; how each is configured is D's
+	 * own affair. */
 	part->plugins = room->plugin;
 	part->n_plugins = 0;
 	for (uint32_t i = 0; i < from->n_plugins && i < VPORT_PLUGINS_MAX; i++)

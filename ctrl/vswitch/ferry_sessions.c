@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sessions of a vport out of the engine and into it. A reader is online only inside one call (export) or between begin
- * and end (import), so that no grace period waits for a stream that stands.
+ * Sessions of a vport out of the engine and into it. A reader is online only inside one call
+ * (export) or between begin and end (import), so that no grace period waits for a stream that
+ * stands.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Setting an engine up from a config: engine, plugins, uplink, peers, VPCs, locations, vports, in this order, and taking it
- * down in the reverse one. Reload is in setup_reload.c; what one object of the config becomes is in setup_spec.c.
+ * Setting an engine up from a config: engine, plugins, uplink, peers, VPCs, locations, vports, in
+ * this order, and taking it down in the reverse one. Reload is in setup_reload.c; what one object
+ * of the config becomes is in setup_spec.c.
  */
 #include "ctrl/vswitch/setup.h"
 

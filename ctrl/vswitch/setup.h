@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From a config to a running engine, and from one config to the next. The only place where config's structs become the
- * dataplane's. Used by ferryd, ferry-replay and tests.
+ * From a config to a running engine, and from one config to the next. The only place where config's
+ * structs become the dataplane's. Used by ferryd, ferry-replay and tests.
  *
  * Threads: one control thread (the loop's).
  */
@@ -16,7 +16,8 @@
 
 struct setup;
 
-/* What a vport starts as; asked before each vport is made (the runtime store knows better than YAML). */
+/* What a vport starts as; asked before each vport is made (the runtime store knows better than
+ * YAML). */
 struct setup_birth {
 	enum role role;
 	uint64_t epoch;
@@ -36,8 +37,9 @@ struct setup_options {
 };
 
 /*
- * Engine, plugins, uplink, peers, VPCs, locations, vports; workers are not started. The config must outlive the setup or
- * be replaced by setup_reload(). -errno and one line in error; nothing is left on failure.
+ * Engine, plugins, uplink, peers, VPCs, locations, vports; workers are not started. The config must
+ * outlive the setup or be replaced by setup_reload(). -errno and one line in error; nothing is left
+ * on failure.
  */
 int setup_create(const struct config *config, const struct setup_options *options,
 	struct setup **out, char *error, size_t error_len);
@@ -47,13 +49,15 @@ struct engine *setup_engine(const struct setup *setup);
 const struct config *setup_config(const struct setup *setup);
 
 /*
- * Go over to another config. First everything is checked that can fail without touching anything (restart-only
- * changes, plugins' configurations, ports); then what differs is applied. On failure the old config is in
- * force and *error says why. On success the setup uses `next` and the caller frees the old one.
+ * Go over to another config. First everything is checked that can fail without touching anything
+ * (restart-only changes, plugins' configurations, ports); then what differs is applied. On failure
+ * the old config is in force and *error says why. On success the setup uses `next` and the caller
+ * frees the old one.
  */
 int setup_reload(struct setup *setup, const struct config *next, char *error, size_t error_len);
 
-/* One vport from a config (vport/add, a move's prepare): the spec points into `config` and `room`. */
+/* One vport from a config (vport/add, a move's prepare): the spec points into `config` and `room`.
+ */
 struct setup_vport_room {
 	struct in6_addr allowed[64];
 	uint8_t allowed_plen[64];

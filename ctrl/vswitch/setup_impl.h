@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the setup*.c files share; no one else includes it. apply functions make or change one object in the engine; a line for
- * people goes to error on failure.
+ * What the setup*.c files share; no one else includes it. apply functions make or change one object
+ * in the engine; a line for people goes to error on failure.
  */
 #ifndef CTRL_VSWITCH_SETUP_IMPL_H
 #define CTRL_VSWITCH_SETUP_IMPL_H

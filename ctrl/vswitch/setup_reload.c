@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reload: compare, check everything that can be checked without touching the engine, then apply what differs. Objects that
- * are equal are not touched; a vport that only changes its policy keeps its port and its sessions.
+ * Reload: compare, check everything that can be checked without touching the engine, then apply
+ * what differs. Objects that are equal are not touched; a vport that only changes its policy keeps
+ * its port and its sessions.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One object of the config becomes one of the engine: peers, VPCs, external networks, locations, vports, uplink, timeouts.
+ * One object of the config becomes one of the engine: peers, VPCs, external networks, locations,
+ * vports, uplink, timeouts.
  */
 #include <errno.h>
 #include <grp.h>

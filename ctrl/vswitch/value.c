@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Config trees as plugin values, and the acl plugin's view of groups: the tree of `groups:` plus who is in each group.
+ * Config trees as plugin values, and the acl plugin's view of groups: the tree of `groups:` plus
+ * who is in each group.
  */
 #include <stdlib.h>
 #include <string.h>

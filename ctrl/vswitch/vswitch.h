@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The seam between the move (ctrl/migrate/) and whatever switches packets: the steps of a move call these operations and
- * nothing else of the switch. ferry.c puts our own engine behind it.
+ * The seam between the move (ctrl/migrate/) and whatever switches packets: the steps of a move call
+ * these operations and nothing else of the switch. ferry.c puts our own engine behind it.
  *
- * Threads: any thread but a worker; several moves at once. An export or import object belongs to one thread.
- * Nothing here waits for more than one grace period. 0 or -errno; `error` gets one line for people.
+ * Threads: any thread but a worker; several moves at once. An export or import object belongs to
+ * one thread. Nothing here waits for more than one grace period. 0 or -errno; `error` gets one line
+ * for people.
  */
 #ifndef CTRL_VSWITCH_VSWITCH_H
 #define CTRL_VSWITCH_VSWITCH_H
@@ -77,11 +78,13 @@ struct vswitch_ops {
 		void *ctx, struct vswitch_port *port, struct vswitch_identity *out, uint32_t max);
 	void (*counts)(void *ctx, struct vswitch_port *port, struct vswitch_counts *counts);
 
-	/* Everything that makes the port elsewhere: identity, flow table, shared objects by name and hash. */
+	/* Everything that makes the port elsewhere: identity, flow table, shared objects by name
+	 * and hash. */
 	int (*describe)(void *ctx, struct vswitch_port *port, struct wire_writer *w);
 	/*
-	 * Make a described port PASSIVE here, or adopt the one that is known under this name if it is the
-	 * same and does not serve. *adopted: it was there before. Differences in shared objects go to *notes.
+	 * Make a described port PASSIVE here, or adopt the one that is known under this name if it
+	 * is the same and does not serve. *adopted: it was there before. Differences in shared
+	 * objects go to *notes.
 	 */
 	int (*prepare)(void *ctx, const uint8_t *description, size_t len_bytes,
 		struct vswitch_port **port, bool *adopted, char *error, size_t error_len);
@@ -122,9 +125,11 @@ struct vswitch_ops {
 	/* The next ones, each with a new version; at most EXPORT_BATCH. 0 with *end: the end. */
 	uint32_t (*export_walk)(
 		struct vswitch_export *export, struct session_record *out, bool *end);
-	/* Close the running round and go to its beginning. *deaths_lost: walk all, in a new colour. */
+	/* Close the running round and go to its beginning. *deaths_lost: walk all, in a new colour.
+	 */
 	void (*export_round)(struct vswitch_export *export, bool *deaths_lost);
-	/* Of the closed round: changed sessions (newest state, once each), then deaths. 0: no more. */
+	/* Of the closed round: changed sessions (newest state, once each), then deaths. 0: no more.
+	 */
 	uint32_t (*export_changed)(
 		struct vswitch_export *export, struct session_record *out, bool *end);
 	uint32_t (*export_dead)(

@@ -3,8 +3,9 @@
  * A record at the start, at changes of state and at the end of a session. Configuration of the
  * plugin:
  *
- *	plugins: [{name: flowlog, config: {collector: 192.0.2.9:4739, file: /var/log/ferry/flows.json,
- *		events: [start, end], sample: 1, rate: 10000, domain: 0, template_seconds: 60}}]
+ *	plugins: [{name: flowlog, config: {collector: 192.0.2.9:4739, file:
+ * /var/log/ferry/flows.json, events: [start, end], sample: 1, rate: 10000, domain: 0,
+ *template_seconds: 60}}]
  *
  * Which sessions are sampled is decided by their id alone: all records of one, on whichever host,
  * are there or none is. Of a session that moved away nothing is said here; its id, its age and its

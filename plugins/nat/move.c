@@ -2,8 +2,8 @@
 /*
  * The section of a vport: its leases, and what was counted.
  *
- *	count (2) { kind, protocol (1 each), vni (4), address (16), first, last (2 each), inside (16), inside port (2) }
- *	opened, exhausted, unsolicited (8 each)
+ *	count (2) { kind, protocol (1 each), vni (4), address (16), first, last (2 each), inside
+ *(16), inside port (2) } opened, exhausted, unsolicited (8 each)
  *
  * Big-endian. A destination whose configuration names a lease itself keeps its own word about what
  * lies behind it.

@@ -6,10 +6,9 @@
  * tuple:
  *
  *	lease.c   a lease as written -> struct nat_lease; which leases cannot be together
- *	bind.c    the leases of a vport -> struct nat_binding and its public identities; change from one to the next
- *	port.c    a free port of a lease for a new session
- *	move.c    what moves with the vport; what plugin/show says
- *	nat.c     the descriptor: configuration, vports, admission
+ *	bind.c    the leases of a vport -> struct nat_binding and its public identities; change from
+ *one to the next port.c    a free port of a lease for a new session move.c    what moves with the
+ *vport; what plugin/show says nat.c     the descriptor: configuration, vports, admission
  *
  * No table of ports is kept: a port is taken when the engine has a session with that outside tuple.
  * So whatever ends a session, here or by a move, gives its port back, and nothing can leak or be

@@ -4,8 +4,8 @@
  * three-color meter (RFC 4115; what is red is dropped), and rules that give its sessions a DSCP.
  * Settings of a vport:
  *
- *	plugins: {qos: {egress: {committed: 100M, burst: 64k, excess: 20M, excess_burst: 32k}, ingress: {...},
- *		mark: [{protocol: udp, ports: 5060-5061, dscp: 46}, {dscp: 10}]}}
+ *	plugins: {qos: {egress: {committed: 100M, burst: 64k, excess: 20M, excess_burst: 32k},
+ *ingress: {...}, mark: [{protocol: udp, ports: 5060-5061, dscp: 46}, {dscp: 10}]}}
  *
  * committed and excess are bits per second, bursts are bytes; k, M and G are powers of ten. The
  * first mark that fits the session decides. The same settings in the plugin's own `config:

@@ -2,8 +2,8 @@
 #ifndef FERRY_FAKE_HOST_H
 #define FERRY_FAKE_HOST_H
 /*
- * A hypervisor for tests: a real engine on ring ports and a clock that the test sets, with one uplink and vports by
- * name. No threads: fake_host_run() is the worker. EAL must run (fake_eal.h).
+ * A hypervisor for tests: a real engine on ring ports and a clock that the test sets, with one
+ * uplink and vports by name. No threads: fake_host_run() is the worker. EAL must run (fake_eal.h).
  */
 #include <stdint.h>
 
@@ -32,7 +32,8 @@ struct fake_host_options {
 void fake_host_start(struct fake_host *host, const struct fake_host_options *options);
 void fake_host_stop(struct fake_host *host);
 
-/* VPC 100: 10.0.0.0/24 with gateway 10.0.0.1, fd00::/64 with fd00::1; gateway MAC 02:00:00:00:00:fe. */
+/* VPC 100: 10.0.0.0/24 with gateway 10.0.0.1, fd00::/64 with fd00::1; gateway MAC
+ * 02:00:00:00:00:fe. */
 void fake_host_vpc(struct fake_host *host, uint32_t vni);
 /* A peer VTEP whose MAC is known at once. */
 void fake_host_peer(struct fake_host *host, const char *vtep);

@@ -2,12 +2,13 @@
 #ifndef FERRY_FAKE_LAB_H
 #define FERRY_FAKE_LAB_H
 /*
- * Up to four hypervisors in one process: real engines on ring ports, real movers, joined by real connections on
- * loopback (plain), and a fabric that carries the uplinks' frames. Host i is called "h<i>", its VTEP is
- * 192.0.2.<i+1>. One thread polls everything: fake_lab_run(), and while a call here waits.
+ * Up to four hypervisors in one process: real engines on ring ports, real movers, joined by real
+ * connections on loopback (plain), and a fabric that carries the uplinks' frames. Host i is called
+ * "h<i>", its VTEP is 192.0.2.<i+1>. One thread polls everything: fake_lab_run(), and while a call
+ * here waits.
  *
- * Each knows VPC 100, 10.0.0.0/24 and fd00::/64. A host's vports are given when it starts, as YAML; they are born
- * with rings down, fake_lab_rings() is the VM coming and going.
+ * Each knows VPC 100, 10.0.0.0/24 and fd00::/64. A host's vports are given when it starts, as YAML;
+ * they are born with rings down, fake_lab_rings() is the VM coming and going.
  */
 #include "ctrl/migrate/mover.h"
 #include "test/fake/fake_host.h"
@@ -81,7 +82,8 @@ void fake_lab_send(
 /* Frames that came out of a port, counted and freed. */
 uint32_t fake_lab_drain(struct fake_lab *lab, uint32_t host, const char *vport);
 
-/* All sessions of a vport, one sorted line each, without what may differ between hosts; caller frees. */
+/* All sessions of a vport, one sorted line each, without what may differ between hosts; caller
+ * frees. */
 char *fake_lab_dump(struct fake_lab *lab, uint32_t host, const char *vport);
 /* `count` established TCP sessions 10.0.0.9:first+i -> vport:80, through the constructor. */
 void fake_lab_sessions(

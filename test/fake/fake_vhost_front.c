@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost-user specification of QEMU, front end's side. Messages go out in one sendmsg() each, as real
- * front ends do. Descriptors made here for rings live in the guest's rings until stop or close.
+ * The vhost-user specification of QEMU, front end's side. Messages go out in one sendmsg() each, as
+ * real front ends do. Descriptors made here for rings live in the guest's rings until stop or
+ * close.
  */
 #include "test/fake/fake_vhost_front.h"
 

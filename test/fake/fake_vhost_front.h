@@ -2,12 +2,12 @@
 #ifndef FAKE_VHOST_FRONT_H
 #define FAKE_VHOST_FRONT_H
 /*
- * A scripted VMM at the front end of vhost-user: the real protocol over a real socket, step by step, so that a
- * test can also do each step wrong. The guest behind it is fake_vhost_guest.h.
+ * A scripted VMM at the front end of vhost-user: the real protocol over a real socket, step by
+ * step, so that a test can also do each step wrong. The guest behind it is fake_vhost_guest.h.
  *
- * A usual life: connect or accept, negotiate, start, (log on), stop, close. stop is GET_VRING_BASE for
- * each ring, as QEMU does when it pauses a VM; start again on the same or another front continues there.
- * Functions return 0 or -errno; replies are waited for FAKE_FRONT_TIMEOUT_MS.
+ * A usual life: connect or accept, negotiate, start, (log on), stop, close. stop is GET_VRING_BASE
+ * for each ring, as QEMU does when it pauses a VM; start again on the same or another front
+ * continues there. Functions return 0 or -errno; replies are waited for FAKE_FRONT_TIMEOUT_MS.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -85,7 +85,8 @@ void fake_front_close(struct fake_front *front);
 
 /* SET_OWNER, features, protocol features, queue number. The guest learns what is agreed. */
 int fake_front_negotiate(struct fake_front *front, struct fake_guest *guest);
-/* Memory, and the first `pairs` pairs of rings, enabled; DRIVER_OK. The rings go on at ring->base. */
+/* Memory, and the first `pairs` pairs of rings, enabled; DRIVER_OK. The rings go on at ring->base.
+ */
 int fake_front_start(struct fake_front *front, struct fake_guest *guest, uint16_t pairs);
 /* Stops all rings and takes their base back into the guest. */
 int fake_front_stop(struct fake_front *front, struct fake_guest *guest, uint16_t pairs);
@@ -100,7 +101,8 @@ int fake_front_send_fds(struct fake_front *front, enum fake_request request, con
 	uint32_t len, const int *fds, int count);
 int fake_front_send_raw(
 	struct fake_front *front, const void *bytes, size_t len, const int *fds, int count);
-/* The next message from the back end: the length of its payload, -ETIMEDOUT, or -ECONNRESET: closed. */
+/* The next message from the back end: the length of its payload, -ETIMEDOUT, or -ECONNRESET:
+ * closed. */
 int fake_front_reply(struct fake_front *front, enum fake_request request, void *payload,
 	uint32_t max, int timeout_ms);
 /* Request without payload, u64 reply. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Split virtqueues after the VIRTIO 1.1 specification, section 2.6, driver's side. Indexes run free and wrap at
- * 2^16. The driver writes memory through guest_at(), which also keeps the record of touched pages.
+ * Split virtqueues after the VIRTIO 1.1 specification, section 2.6, driver's side. Indexes run free
+ * and wrap at 2^16. The driver writes memory through guest_at(), which also keeps the record of
+ * touched pages.
  */
 #include "test/fake/fake_vhost_guest.h"
 
@@ -118,8 +119,8 @@ static void ring_offer(struct fake_guest *guest, struct fake_ring *ring, uint16_
 }
 
 /*
- * All indexes at `base`. With `in_flight` the last so many avail entries before base name descriptors that
- * the device has taken and not given back.
+ * All indexes at `base`. With `in_flight` the last so many avail entries before base name
+ * descriptors that the device has taken and not given back.
  */
 static void ring_reset(struct fake_guest *guest, struct fake_ring *ring, uint16_t base,
 	uint16_t in_flight, bool to_guest)

@@ -2,8 +2,8 @@
 #ifndef FAKE_VHOST_RIG_H
 #define FAKE_VHOST_RIG_H
 /*
- * A vhost port with a worker that echoes, and a guest with its front end: what each test of vhost ports needs.
- * Functions fail the test by cmocka when they fail.
+ * A vhost port with a worker that echoes, and a guest with its front end: what each test of vhost
+ * ports needs. Functions fail the test by cmocka when they fail.
  */
 #include <stdbool.h>
 #include <stddef.h>

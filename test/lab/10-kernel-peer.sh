@@ -57,8 +57,8 @@ check "ping from the vm over IPv4" ns_run vm ping -c 3 -i 0.2 -W 2 10.0.0.9
 check "ping from the vm over IPv6" ns_run vm ping -c 3 -i 0.2 -W 2 fd00::9
 check "ping from the peer over IPv4" ns_run peer ping -c 3 -i 0.2 -W 2 10.0.0.5
 check "ping from the peer over IPv6" ns_run peer ping -c 3 -i 0.2 -W 2 fd00::5
-check "full-size frames pass whole, from the vm" ns_run vm ping -c 2 -i 0.2 -W 2 -M do -s 1472 10.0.0.9
-check "and from the peer" ns_run peer ping -c 2 -i 0.2 -W 2 -M do -s 1472 10.0.0.5
+check "full-size frames pass whole, from the vm" ns_run vm ping -c 2 -i 0.2 -W 2 -M 'do' -s 1472 10.0.0.9
+check "and from the peer" ns_run peer ping -c 2 -i 0.2 -W 2 -M 'do' -s 1472 10.0.0.5
 check "20 pings in fragments, from the vm" ns_run vm ping -c 20 -i 0.05 -W 2 -s 20000 10.0.0.9
 check "and from the peer, over IPv6" ns_run peer ping -c 20 -i 0.05 -W 2 -s 20000 fd00::5
 

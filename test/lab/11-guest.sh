@@ -8,6 +8,7 @@
 #	 guest vm1 (QEMU, TCG)             host                          peer (kernel VXLAN, VNI 100)
 #	 10.0.0.5 fd00::5 --vhost-user-- ferryd --veth-- 192.0.2.1 | 192.0.2.3 vx0 10.0.0.9 fd00::9
 
+# shellcheck disable=SC2317 # functions called through check and wait_for
 . "$(dirname "$0")/lib.sh"
 lab_begin 11-guest
 lab_need iperf3 ovs-appctl
@@ -59,7 +60,7 @@ check "the guest has its NIC" guest_run vm1 "$up"
 check "the guest pings the peer" guest_run vm1 'ping -c 3 -i 0.2 -W 2 10.0.0.9'
 check "and over IPv6" guest_run vm1 'ping -c 3 -i 0.2 -W 2 fd00::9'
 check "the peer pings the guest" ns_run peer ping -c 3 -i 0.2 -W 2 10.0.0.5
-check "with full-size frames" ns_run peer ping -c 2 -i 0.2 -W 2 -M do -s 1472 10.0.0.5
+check "with full-size frames" ns_run peer ping -c 2 -i 0.2 -W 2 -M 'do' -s 1472 10.0.0.5
 check "in fragments" ns_run peer ping -c 5 -i 0.1 -W 2 -s 20000 10.0.0.5
 check "in fragments over IPv6" ns_run peer ping -c 5 -i 0.1 -W 2 -s 20000 fd00::5
 

@@ -9,6 +9,7 @@
 # usage: demo_migrate.sh [--json FILE]
 #   FILE gets {"moves": [report...], "tcp": {...}, "probe": {...}}
 
+# shellcheck disable=SC2317 # functions called through check and wait_for
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/two_hosts.sh"
 json_out=

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Packets through a whole engine: what goes in at one port comes out where it should, and nowhere else, and every port's
- * counters add up.
+ * Packets through a whole engine: what goes in at one port comes out where it should, and nowhere
+ * else, and every port's counters add up.
  */
 #include <setjmp.h>
 #include <stdarg.h>

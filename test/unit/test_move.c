@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Moves between real engines with real movers over loopback, driven by the VMs' rings as QEMU would.
+ * Moves between real engines with real movers over loopback, driven by the VMs' rings as QEMU
+ * would.
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Front ends that do it wrong, by mistake or on purpose: the engine goes on, other ports do not notice. Case
- * names are those of the field-case collection.
+ * Front ends that do it wrong, by mistake or on purpose: the engine goes on, other ports do not
+ * notice. Case names are those of the field-case collection.
  */
 #include <stdarg.h>
 #include <stddef.h>
