@@ -7,6 +7,7 @@
  */
 #include <rte_branch_prediction.h>
 
+#include "dataplane/csum.h"
 #include "dataplane/frag.h"
 #include "dataplane/location.h"
 #include "dataplane/parse.h"
@@ -293,6 +294,14 @@ static void release_fragments(struct worker *w, struct pkt *p)
 	}
 }
 
+/* An error takes part in what both ends do next, so it is read as its receiver would: checksum first (RFC 5927 4.1). */
+static enum drop_reason related_verdict(struct session *s, struct pkt *p)
+{
+	if (!(p->flags & PKT_FRAGMENT) && !csum_l4_ok(p))
+		return DROP_BAD_CSUM;
+	return track_related(s, p);
+}
+
 static void admit_session(struct worker *w, struct pkt *p)
 {
 	struct session *s = find_session(w, p);
@@ -310,7 +319,7 @@ static void admit_session(struct worker *w, struct pkt *p)
 	if (p->drop != DROP_NONE)
 		return;
 	if (p->flags & PKT_ICMP_ERROR)
-		p->drop = s ? track_related(s, p) : DROP_RELATED_NONE;
+		p->drop = s ? related_verdict(s, p) : DROP_RELATED_NONE;
 	else if (!s)
 		admit_new(w, p);
 	if (s)

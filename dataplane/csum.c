@@ -265,3 +265,15 @@ void csum_l4_change(struct pkt *p, const struct csum_change *change)
 		sum = csum_update(sum, change->from, change->to, change->len_bytes);
 	set16(field, sum);
 }
+
+bool csum_l4_ok(const struct pkt *p)
+{
+	uint32_t len = l4_len(p);
+	struct csum_place place;
+	uint16_t pseudo;
+
+	if (!csum_place(p, &place))
+		return true;
+	pseudo = place.pseudo ? csum_pseudo(pkt_l3(p), p->flags & PKT_IPV6, p->proto, len) : 0;
+	return csum_mbuf(p->mbuf, p->l4_off, len, pseudo) == 0;
+}

@@ -62,6 +62,12 @@ struct csum_change {
 };
 void csum_l4_change(struct pkt *p, const struct csum_change *change);
 
+/*
+ * Is the L4 checksum of a whole, finished packet right? True for a protocol without one (and for SCTP, which its
+ * receiver checks). Reads all of the packet.
+ */
+bool csum_l4_ok(const struct pkt *p);
+
 /* Compute the CRC32C of a whole SCTP packet anew (RFC 9260 appendix A). */
 void csum_sctp(struct pkt *p);
 

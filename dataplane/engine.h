@@ -142,9 +142,14 @@ int engine_vpc_set(struct engine *engine, const struct vpc_spec *spec, char *err
 	size_t error_len); /* [G] make or change */
 int engine_vpc_del(struct engine *engine, uint32_t vni); /* [G] -EBUSY while vports use it */
 
-/* A remote VTEP we accept packets from and flood to. vni 0: of every VPC. */
-int engine_peer_set(struct engine *engine, const struct in6_addr *vtep, const uint32_t *vnis,
-	uint32_t vni_count); /* [G] */
+/* A remote VTEP we accept packets from and flood to. */
+struct peer_spec {
+	struct in6_addr vtep;
+	const uint32_t *vnis;
+	uint32_t vni_count; /* 0: of every VPC */
+	bool second; /* of a host whose first VTEP gets the floods: it must not get them twice */
+};
+int engine_peer_set(struct engine *engine, const struct peer_spec *spec); /* [G] */
 int engine_peer_del(struct engine *engine, const struct in6_addr *vtep); /* [G] */
 
 /* [M] Where an identity lives. Living sessions follow at once. -ESTALE: an older epoch. */

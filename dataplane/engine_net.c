@@ -410,9 +410,10 @@ static uint16_t peer_free_id(const struct engine *engine)
 	return 0;
 }
 
-int engine_peer_set(struct engine *engine, const struct in6_addr *vtep, const uint32_t *vnis,
-	uint32_t vni_count)
+int engine_peer_set(struct engine *engine, const struct peer_spec *spec)
 {
+	const struct in6_addr *vtep = &spec->vtep;
+	uint32_t vni_count = spec->vni_count;
 	struct peer *peer = calloc(1, sizeof(*peer)), *old;
 	int rc = -ENOMEM;
 
@@ -423,6 +424,7 @@ int engine_peer_set(struct engine *engine, const struct in6_addr *vtep, const ui
 	peer->id = old ? old->id : peer_free_id(engine);
 	peer->vtep = *vtep;
 	peer->vni_count = vni_count;
+	peer->second = spec->second;
 	peer->vni = vni_count ? calloc(vni_count, sizeof(*peer->vni)) : NULL;
 	peer->tunnel = engine_tunnel_get(engine, vtep);
 	if (peer->id == 0 || !peer->tunnel || (vni_count && !peer->vni)) {
@@ -431,7 +433,7 @@ int engine_peer_set(struct engine *engine, const struct in6_addr *vtep, const ui
 		peer_free(peer);
 	} else {
 		if (vni_count)
-			memcpy(peer->vni, vnis, vni_count * sizeof(*vnis));
+			memcpy(peer->vni, spec->vnis, vni_count * sizeof(*spec->vnis));
 		atomic_store_explicit(&engine->peer[peer->id], peer, memory_order_release);
 		atomic_fetch_add(&engine->peer_gen, 1);
 		if (old) {

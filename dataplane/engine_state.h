@@ -63,6 +63,7 @@ struct peer {
 	struct in6_addr vtep;
 	struct tunnel *tunnel;
 	uint32_t vni_count; /* 0: all */
+	bool second; /* floods go to another VTEP of its host */
 	uint32_t *vni;
 };
 

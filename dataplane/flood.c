@@ -37,7 +37,7 @@ static void flood_peers(struct worker *w, uint32_t vni, uint32_t entropy, struct
 		struct peer *peer = atomic_load_explicit(&w->engine->peer[i], memory_order_acquire);
 		struct rte_mbuf *copy;
 
-		if (!peer || !peer_uses(peer, vni) ||
+		if (!peer || peer->second || !peer_uses(peer, vni) ||
 			!atomic_load_explicit(&peer->tunnel->resolved, memory_order_acquire))
 			continue;
 		copy = rte_pktmbuf_copy(m, w->engine->pool, 0, UINT32_MAX);

@@ -43,6 +43,7 @@ struct replay {
 	struct setup *setup;
 	struct play *play;
 	struct play_event reloads[OPTIONS_EVENTS_MAX];
+	unsigned int reloads_done;
 	struct config *old[OPTIONS_EVENTS_MAX]; /* freed at the end */
 	bool eal;
 };
@@ -144,26 +145,22 @@ static int config_read(const char *path, struct config **config, char *error, si
 static int reload_run(struct play *play, void *arg, char *error)
 {
 	struct replay *r = arg;
+	unsigned int i = r->reloads_done++;
 	char why[PLAY_ERROR_MAX] = "";
 	struct config *next;
-	unsigned int i = 0;
 
-	while (r->old[i])
-		i++;
-	if (config_read(r->options.reloads[i].path, &next, why, sizeof(why)) == 0 &&
-		setup_reload(r->setup, next, why, sizeof(why)) != 0) {
+	if (config_read(r->options.reloads[i].path, &next, why, sizeof(why)) != 0) {
+		say("reload refused: %s", why);
+		return 0;
+	}
+	if (setup_reload(r->setup, next, why, sizeof(why)) != 0) {
+		say("reload refused: %s: %s", r->options.reloads[i].path, why);
 		config_free(next);
-		next = NULL;
-	} else if (why[0]) {
-		next = NULL;
+		return 0;
 	}
-	if (next) {
-		r->old[i] = r->config;
-		r->config = next;
-		return play_ports_refresh(play, error, PLAY_ERROR_MAX);
-	}
-	say("reload refused: %s", why);
-	return 0;
+	r->old[i] = r->config;
+	r->config = next;
+	return play_ports_refresh(play, error, PLAY_ERROR_MAX);
 }
 
 /* ---- engine and run ---- */

@@ -112,12 +112,16 @@ int setup_peer_apply(
 {
 	uint32_t *vnis, count;
 	int rc = peer_vnis(peer, &vnis, &count);
+	struct peer_spec spec = {.vnis = vnis, .vni_count = count};
 
 	for (uint32_t i = 0; i < peer->n_vteps && rc == 0; i++) {
-		rc = engine_peer_set(setup->engine, &peer->vteps[i], vnis, count);
+		spec.vtep = peer->vteps[i];
+		rc = engine_peer_set(setup->engine, &spec);
 		/* A VTEP of a family we have no address of is not for us. */
 		if (rc == -EAFNOSUPPORT)
 			rc = 0;
+		else
+			spec.second = true;
 	}
 	free(vnis);
 	if (rc == -E2BIG)

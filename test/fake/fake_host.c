@@ -143,8 +143,9 @@ static void host_resolve(struct fake_host *host, const struct in6_addr *vtep)
 void fake_host_peer(struct fake_host *host, const char *vtep)
 {
 	struct in6_addr addr = fake_addr(vtep);
+	struct peer_spec peer = {.vtep = addr};
 
-	if (engine_peer_set(host->engine, &addr, NULL, 0) != 0)
+	if (engine_peer_set(host->engine, &peer) != 0)
 		assert(!"peer");
 	host_resolve(host, &addr);
 }
