@@ -294,7 +294,7 @@ static void release_fragments(struct worker *w, struct pkt *p)
 	}
 }
 
-/* An error takes part in what both ends do next, so it is read as its receiver would: checksum first (RFC 5927 4.1). */
+/* Read as its receiver would: checksum first (RFC 5927 4.1). */
 static enum drop_reason related_verdict(struct session *s, struct pkt *p)
 {
 	if (!(p->flags & PKT_FRAGMENT) && !csum_l4_ok(p))

@@ -63,7 +63,7 @@ struct csum_change {
 void csum_l4_change(struct pkt *p, const struct csum_change *change);
 
 /*
- * Is the L4 checksum of a whole, finished packet right? True for a protocol without one (and for SCTP, which its
+ * Is the L4 checksum of a whole, finished packet right? True without one (and for SCTP, which its
  * receiver checks). Reads all of the packet.
  */
 bool csum_l4_ok(const struct pkt *p);
