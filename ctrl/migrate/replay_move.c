@@ -175,6 +175,11 @@ const char *replay_move_reason(const struct replay_move *move)
 	return move->reason;
 }
 
+const char *replay_move_id(const struct replay_move *move)
+{
+	return move->id;
+}
+
 int replay_move_start(struct replay_move *move, const char *vport)
 {
 	struct mover_request request = {

@@ -53,5 +53,6 @@ int replay_move_ready(struct replay_move *move, uint32_t timeout_ms);
 int replay_move_pause(struct replay_move *move, uint32_t timeout_ms);
 int replay_move_resume(struct replay_move *move, uint32_t timeout_ms);
 const char *replay_move_reason(const struct replay_move *move);
+const char *replay_move_id(const struct replay_move *move); /* for the movers' views and reports */
 
 #endif

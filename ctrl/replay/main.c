@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "ctrl/replay/move.h"
 #include "ctrl/replay/options.h"
 #include "ctrl/replay/play.h"
 #include "ctrl/replay/summary.h"
@@ -28,9 +29,10 @@ enum exit_code {
 	EXIT_CONFIG,
 	EXIT_CAPTURE,
 	EXIT_CUT,
+	EXIT_MOVE,
 };
 
-#define MEMORY_MB 1024 /* touched only as far as it is used */
+#define MEMORY_MB 1024 /* and room for two hosts; touched only as far as it is used */
 
 struct replay {
 	struct replay_options options;
@@ -40,7 +42,8 @@ struct replay {
 	struct timeline *timeline;
 	struct play_clock clock;
 	struct config *config;
-	struct setup *setup;
+	struct setup *setup[PLAY_HOSTS];
+	struct move *move; /* owns the setups, when there is one */
 	struct play *play;
 	struct play_event reloads[OPTIONS_EVENTS_MAX];
 	unsigned int reloads_done;
@@ -115,8 +118,8 @@ static void config_adapt(struct config *config)
 	static char prefix[32];
 
 	snprintf(prefix, sizeof(prefix), "ferry-replay-%d", (int)getpid());
-	config->dpdk = (struct config_dpdk){.memory_mb = config->dpdk.memory_mb > MEMORY_MB
-								 ? config->dpdk.memory_mb
+	config->dpdk = (struct config_dpdk){.memory_mb = 2 * config->dpdk.memory_mb > MEMORY_MB
+								 ? 2 * config->dpdk.memory_mb
 								 : MEMORY_MB,
 		.no_huge = true,
 		.in_memory = true,
@@ -153,7 +156,7 @@ static int reload_run(struct play *play, void *arg, char *error)
 		say("reload refused: %s", why);
 		return 0;
 	}
-	if (setup_reload(r->setup, next, why, sizeof(why)) != 0) {
+	if (setup_reload(r->setup[0], next, why, sizeof(why)) != 0) {
 		say("reload refused: %s: %s", r->options.reloads[i].path, why);
 		config_free(next);
 		return 0;
@@ -175,6 +178,10 @@ static void engine_says(
 
 static int engine_begin(struct replay *r, char *error, size_t error_len)
 {
+	struct move_params moving = {.migrate = &r->options.migrate,
+		.config = r->config,
+		.clock = &r->clock,
+		.plugin_dir = r->options.plugin_dir};
 	struct setup_options options = {
 		.clock = {.now_ns = play_clock_now, .arg = &r->clock},
 		.callbacks = {.log = engine_says},
@@ -186,8 +193,13 @@ static int engine_begin(struct replay *r, char *error, size_t error_len)
 
 	r->eal = rc == 0;
 	r->clock.now_ns = 1;
-	if (rc == 0)
-		rc = setup_create(r->config, &options, &r->setup, error, error_len);
+	if (rc != 0)
+		return rc;
+	if (!moving.migrate->vport)
+		return setup_create(r->config, &options, &r->setup[0], error, error_len);
+	rc = move_create(&moving, &r->move, error, error_len);
+	for (unsigned int i = 0; i < PLAY_HOSTS && rc == 0; i++)
+		r->setup[i] = move_setup(r->move, i);
 	return rc;
 }
 
@@ -196,7 +208,7 @@ static int play(struct replay *r, char *error, size_t error_len)
 	struct play_params params = {.options = &r->options,
 		.timeline = r->timeline,
 		.clock = &r->clock,
-		.setup = {r->setup},
+		.setup = {r->setup[0], r->setup[1]},
 		.first_ns = r->first_ns};
 	int rc = play_create(&params, &r->play, error, error_len);
 
@@ -205,6 +217,8 @@ static int play(struct replay *r, char *error, size_t error_len)
 			.at_ns = r->options.reloads[i].at_ns, .run = reload_run, .arg = r};
 		play_event_add(r->play, &r->reloads[i]);
 	}
+	if (rc == 0 && r->move)
+		move_schedule(r->move, r->play);
 	return rc == 0 ? play_run(r->play, error, error_len) : rc;
 }
 
@@ -233,7 +247,8 @@ static int report(struct replay *r)
 		.captures = r->captures,
 		.timeline = r->timeline,
 		.play = r->play,
-		.setup = {r->setup}};
+		.setup = {r->setup[0], r->setup[1]},
+		.move = r->move};
 	struct out *out = out_open(r->options.json ? OUT_JSON : OUT_TEXT, print, stdout);
 
 	if (!out)
@@ -257,7 +272,7 @@ static int run(struct replay *r)
 	}
 	if (engine_begin(r, error, sizeof(error)) != 0 || play(r, error, sizeof(error)) != 0) {
 		say("%s", error);
-		return EXIT_FAILED;
+		return r->move && move_failed(r->move) ? EXIT_MOVE : EXIT_FAILED;
 	}
 	code = report(r);
 	return code == EXIT_OK && r->cut ? EXIT_CUT : code;
@@ -267,7 +282,10 @@ static int end(struct replay *r)
 {
 	int rc = play_destroy(r->play);
 
-	setup_destroy(r->setup);
+	if (r->move)
+		move_destroy(r->move);
+	else
+		setup_destroy(r->setup[0]);
 	if (r->eal)
 		eal_stop();
 	timeline_destroy(r->timeline);

@@ -217,6 +217,8 @@ static int options_complete(const struct replay_options *o, int argc, char **arg
 		fputs("ferry-replay: -c FILE is missing\n", stderr);
 	else if (o->n_inputs == 0)
 		fputs("ferry-replay: --in PORT=CAPTURE is missing\n", stderr);
+	else if (o->migrate.vport && o->n_reloads > 0)
+		fputs("ferry-replay: --reload and --migrate do not go together\n", stderr);
 	else if (!o->out_dir)
 		fputs("ferry-replay: --out DIR is missing\n", stderr);
 	else

@@ -180,7 +180,7 @@ static int give(struct play *p, const struct timeline_frame *next, char *error)
 	struct play_port *port = play_port_of(p, next);
 	int rc;
 
-	if (!port) {
+	if (!port || !port->port[port->host]) {
 		p->counts.homeless++;
 		return 0;
 	}
@@ -209,8 +209,12 @@ static int give(struct play *p, const struct timeline_frame *next, char *error)
 static uint64_t frame_time(struct play *p, const struct timeline_frame *next)
 {
 	uint64_t at_ns = next->at_ns + p->shift_ns;
+	const struct play_port *port;
 
-	if (!p->paused || at_ns >= p->paused_until_ns || play_port_of(p, next) != p->paused)
+	if (at_ns >= p->paused_until_ns)
+		return at_ns;
+	port = play_port_of(p, next);
+	if (!port || !port->paused)
 		return at_ns;
 	p->shift_ns += p->paused_until_ns - at_ns;
 	p->counts.moved_ns = p->shift_ns;
@@ -240,8 +244,7 @@ static int play_frames(struct play *p, char *error)
 		snprintf(error, PLAY_ERROR_MAX, "%s", why);
 		return rc;
 	}
-	if (p->paused)
-		last_ns = RTE_MAX(last_ns, p->paused_until_ns);
+	last_ns = RTE_MAX(last_ns, p->paused_until_ns);
 	rc = advance(p, last_ns + p->options->tail_ns, error);
 	settle(p);
 	return rc;
@@ -267,16 +270,24 @@ int play_run(struct play *p, char *error, size_t error_len)
 
 int play_vm_pause(struct play *p, const char *vport, uint64_t until_ns)
 {
-	p->paused = play_port_find(p, vport);
+	struct play_port *port = play_port_find(p, vport);
+
+	if (!port)
+		return -ENOENT;
+	port->paused = true;
 	p->paused_until_ns = until_ns;
-	return p->paused ? 0 : -ENOENT;
+	return 0;
 }
 
 void play_vm_run(struct play *p, unsigned int host)
 {
-	if (p->paused)
-		p->paused->host = host;
-	p->paused = NULL;
+	for (unsigned int i = 0; i < p->n_ports; i++) {
+		if (!p->ports[i].paused)
+			continue;
+		p->ports[i].paused = false;
+		p->ports[i].host = host;
+	}
+	p->paused_until_ns = 0;
 }
 
 void play_counts(const struct play *p, struct play_counts *counts)

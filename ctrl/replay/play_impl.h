@@ -16,6 +16,7 @@ struct play_port {
 	bool uplink;
 	struct port *port[PLAY_HOSTS]; /* NULL: not on that host (now) */
 	unsigned int host; /* where frames go in */
+	bool paused; /* of a VM that does not run */
 	struct output *output;
 	uint64_t in;
 };
@@ -39,8 +40,7 @@ struct play {
 	struct play_port *input[OPTIONS_INPUTS_MAX]; /* by capture; NULL: by source */
 	uint64_t capture_frames[OPTIONS_INPUTS_MAX];
 	struct play_event *events; /* in order of time */
-	struct play_port *paused; /* of a VM that does not run */
-	uint64_t paused_until_ns;
+	uint64_t paused_until_ns; /* 0: every VM runs */
 	uint64_t shift_ns; /* what frames have waited so far */
 	struct play_counts counts;
 	int output_error;

@@ -209,4 +209,6 @@ void summary_show(const struct summary *s, struct out *out)
 	show_files(s, out);
 	show_counters(s, out);
 	show_sessions(s, out);
+	if (s->move)
+		move_show(s->move, out);
 }

@@ -4,6 +4,7 @@
 #define CTRL_REPLAY_SUMMARY_H
 
 #include "ctrl/cmd/out.h"
+#include "ctrl/replay/move.h"
 #include "ctrl/replay/play.h"
 
 struct summary {
@@ -12,6 +13,7 @@ struct summary {
 	const struct timeline *timeline;
 	const struct play *play;
 	struct setup *setup[PLAY_HOSTS]; /* as in play_params */
+	const struct move *move; /* NULL: none */
 };
 
 void summary_show(const struct summary *summary, struct out *out);
