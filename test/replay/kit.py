@@ -129,6 +129,19 @@ def read_pcap(path):
     return records
 
 
+def read_records(path):
+    """(time in ns, bytes) of any classic pcap."""
+    with open(path, "rb") as file:
+        data = file.read()
+    order = "<" if data[0] in (0xd4, 0x4d) else ">"
+    unit = 1 if struct.unpack(order + "I", data[:4])[0] == 0xa1b23c4d else 1000
+    at = 24
+    while at + 16 <= len(data):
+        seconds, fraction, length, _ = struct.unpack(order + "IIII", data[at:at + 16])
+        yield seconds * 10**9 + fraction * unit, data[at + 16:at + 16 + length]
+        at += 16 + length
+
+
 # ---- running ----
 class Result:
     def __init__(self, code, stdout, err, out_dir):
