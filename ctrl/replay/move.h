@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A vport's move in a replay: a second host with the same VPCs, groups and peers as the config's, and
- * the real movers and stream between the two. While those work (in real time, in threads of their
- * own) the virtual clock stands.
+ * A vport's move in a replay: a second host with the same VPCs, groups and peers as the config's,
+ * and the real movers and stream between the two. While those work (in real time, in threads of
+ * their own) the virtual clock stands.
  *
- * Frames for the vport go on arriving at the first host, which relays them: as from peers that never learn.
+ * Frames for the vport go on arriving at the first host, which relays them: as from peers that
+ * never learn.
  *
  * Threads: one, the one that plays.
  */
