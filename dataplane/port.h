@@ -2,9 +2,9 @@
 #ifndef FERRY_PORT_H
 #define FERRY_PORT_H
 /*
- * A port: where frames come from and go to. Two kinds stand behind one ops table: port_eth (any
- * DPDK vdev or NIC by device string) and port_vhost (the rte_vhost library). A vport owns one; the
- * uplink is one.
+ * A port: where frames come from and go to. Behind one ops table stand port_eth (any DPDK vdev or
+ * NIC by device string), port_vhost (the rte_vhost library) and port_ring (replay, tests). A
+ * vport owns one; the uplink is one.
  *
  * Threads: rx/tx from workers; open, close and info under the engine mutex; ring events come from
  * the library's events thread (vhost) or from whoever calls port_pause()/port_resume() (eth).
@@ -33,10 +33,11 @@ enum port_event { PORT_RINGS_UP, PORT_RINGS_DOWN, PORT_STATUS /* last_error chan
 /*
  * Ring events. The callee may wait for one grace period, no longer: QEMU waits for the answer. It
  * must not wait for a lock that the caller of port_close() holds: close waits for an event under
- * way. The level is changed before the event and re-read with port_rings_up() at each decision; an
- * event is only a reason to look. After port_open() look once: a front end may have come before the
- * call returned, and a PORT_ETH that is born up sends no event. Once port_close() has begun no new
- * event comes. `port` is given because events may come before port_open() has returned it.
+ * way. The level is changed before the event and re-read with port_rings_up() at each decision;
+ * an event is only a reason to look. After port_open() look once: a front end may have come
+ * before the call returned, and a PORT_ETH that is born up sends no event. Once port_close() has
+ * begun no new event comes. `port` is given because events may come before port_open() has
+ * returned it.
  */
 struct port_listener {
 	void (*event)(void *arg, struct port *port, enum port_event event);
@@ -65,8 +66,10 @@ struct port_params {
 	struct port_listener listener;
 };
 
-/* Virtio features offered by default: a pinned list, so that it does not grow with the library. No
- * GSO. */
+/*
+ * Virtio features offered by default: a pinned list, so that it does not grow with the library.
+ * No GSO.
+ */
 #define PORT_FEATURES \
 	(UINT64_C(1) << 0 /* CSUM */ | UINT64_C(1) << 1 /* GUEST_CSUM */ | \
 		UINT64_C(1) << 3 /* MTU */ | UINT64_C(1) << 15 /* MRG_RXBUF */ | \
@@ -83,8 +86,8 @@ struct port_info {
 	uint64_t features; /* vhost: negotiated */
 	uint64_t features_offered;
 	uint64_t reconnects;
-	uint64_t ring_resyncs; /* vhost: rings that came up at another index than the front end said
-				*/
+	uint16_t rings_broken; /* vhost: not served any more, the guest's index is nonsense */
+	uint64_t ring_resyncs; /* vhost: rings that came up elsewhere than the front end said */
 	char peer[PORT_PATH_MAX + 1]; /* socket path or device name */
 	char ifname[32];
 	char last_error[128]; /* empty: none. A change sends PORT_STATUS, once, for the log */
@@ -93,8 +96,10 @@ struct port_info {
 
 /* Mutator threads. Undo is complete on failure; *error (may be NULL) gets one line for people. */
 int port_open(const struct port_params *params, struct port **out, char *error, size_t error_len);
-/* The caller has made sure that no worker uses the port (unlinked + grace). May block for the
- * library. */
+/*
+ * The caller has made sure that no worker uses the port (unlinked + grace). May block for the
+ * library.
+ */
 void port_close(struct port *port);
 void port_info(const struct port *port, struct port_info *info);
 
@@ -110,12 +115,13 @@ int port_resume(struct port *port);
  * rx: one worker per queue at a time. A frame whose L4 checksum the guest left unfinished carries
  * RTE_MBUF_F_TX_{TCP,UDP,SCTP}_CKSUM with RTE_MBUF_F_TX_IPV4/IPV6, l2_len and l3_len; the field
  * holds the pseudo-header sum. Such frames may go to a port only if port_tx_csum() says so, else
- * csum_finish() first. tx: any number of workers at once. Owns the first `returned` mbufs; the
- * array may be reordered, the rest of it are the mbufs that did not fit and stay with the caller.
- * `queue` is the worker's index; a vhost port ignores it and spreads flows over the enabled rings
- * by mbuf->hash.rss if RTE_MBUF_F_RX_RSS_HASH is set, else by a hash of the headers. Frames of one
- * flow keep their order. Locks of the library (22.11): tx spins on the ring's lock (other workers,
- * messages of the front end), rx only tries it and returns 0 if taken.
+ * csum_finish() first.
+ * tx: any number of workers at once. Owns the first `returned` mbufs; the array may be reordered,
+ * the rest of it are the mbufs that did not fit and stay with the caller. `queue` is the worker's
+ * index; a vhost port ignores it and spreads flows over the enabled rings by mbuf->hash.rss if
+ * RTE_MBUF_F_RX_RSS_HASH is set, else by a hash of the headers. Frames of one flow keep their
+ * order. Locks of the library (22.11): tx spins on the ring's lock (other workers, messages of
+ * the front end), rx only tries it and returns 0 if taken.
  */
 uint16_t port_rx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 uint16_t port_tx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
@@ -126,18 +132,18 @@ uint16_t port_rx_queues(const struct port *port);
 
 /*
  * Adaptive polling: port_rx_notify(q, true); one more port_rx(q); then sleep in poll() on
- * port_rx_fd(q) if it is not -1, else for a short time; then port_rx_notify(q, false). Ask for the
- * descriptor before each sleep and keep it in no epoll set: it belongs to the device or the front
- * end. An eventfd (vhost) may stay readable without a frame waiting: port_rx_notify(false) empties
- * it.
+ * port_rx_fd(q) if it is not -1, else for a short time; then port_rx_notify(q, false). Ask for
+ * the descriptor before each sleep and keep it in no epoll set: it belongs to the device or the
+ * front end. An eventfd (vhost) may stay readable without a frame waiting: port_rx_notify(false)
+ * empties it.
  */
 int port_rx_fd(const struct port *port, uint16_t queue);
 void port_rx_notify(struct port *port, uint16_t queue, bool on);
 
 /*
- * PORT_RING only: a port of rings in this process (replay, tests). Any thread but the workers, one
- * at a time. inject takes m, the queues in turn, -ENOBUFS when that one is full; collect gives the
- * next frame the engine sent, or NULL.
+ * PORT_RING only: a port of rings in this process (replay, tests). Any thread but the workers,
+ * one at a time. inject takes m, the queues in turn, -ENOBUFS when that one is full; collect
+ * gives the next frame the engine sent, or NULL.
  */
 int port_ring_inject(struct port *port, struct rte_mbuf *m);
 struct rte_mbuf *port_ring_collect(struct port *port);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Names: a vdev's name is process-wide, and two engines of one process may both ask for "net_tap0".
- * Such a name gets a suffix until it is free; the driver sees the same arguments. A NIC cannot be
- * had twice: ethdev ownership decides.
+ * Names: a vdev's name is process-wide, and two engines of one process may both ask for
+ * "net_tap0". Such a name gets a suffix until it is free; the driver sees the same arguments. A
+ * NIC cannot be had twice: ethdev ownership decides.
  *
  * Descriptors to sleep on: tap hands its own out as Rx interrupts. af_packet keeps its sockets to
  * itself, but they are the packet sockets on that interface which appeared while it was probed;
@@ -31,8 +31,10 @@
 #define DEVICE_NAMES_MAX 1000 /* suffixes tried */
 #define DEVICE_FDS_MAX 64
 
-/* rte_dev_probe() and rte_dev_remove() change a list without a lock, and engines have one mutex
- * each. */
+/*
+ * rte_dev_probe() and rte_dev_remove() change a list without a lock, and engines have one mutex
+ * each.
+ */
 static pthread_mutex_t device_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct fd_list {
@@ -166,6 +168,7 @@ static int device_open_locked(
 
 	device->host_interface = !strncmp(wanted->name, "net_af_packet", 13);
 	device->rx_interrupt = !strncmp(wanted->name, "net_tap", 7);
+	device->equal_queues = device->rx_interrupt;
 	args_value(wanted->args, "iface=", device->ifname, sizeof(device->ifname));
 	ifindex = device->host_interface ? (int)if_nametoindex(device->ifname) : 0;
 	packet_sockets(ifindex, &before);

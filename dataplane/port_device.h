@@ -2,9 +2,9 @@
 #ifndef FERRY_PORT_DEVICE_H
 #define FERRY_PORT_DEVICE_H
 /*
- * An ethdev made or taken for one port_eth: naming, probing, ownership, removal, and the descriptor
- * to sleep on. Mutator threads; a lock inside serialises all ports of the process, because DPDK's
- * list of device arguments has none.
+ * An ethdev made or taken for one port_eth: naming, probing, ownership, removal, and the
+ * descriptor to sleep on. Mutator threads; a lock inside serialises all ports of the process,
+ * because DPDK's list of device arguments has none.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +18,7 @@ struct port_device {
 	uint16_t id; /* ethdev port */
 	bool made; /* probed here */
 	bool host_interface; /* sits on an interface that the host owns: leave its MTU alone */
+	bool equal_queues; /* insists on as many Rx as Tx queues */
 	bool rx_interrupt; /* ask for Rx interrupts at configure */
 	struct rte_device *device;
 	char name[64]; /* of the DPDK device */
@@ -29,7 +30,8 @@ struct port_device {
 int port_device_open(struct port_device *device, const char *args, char *error, size_t len);
 void port_device_close(struct port_device *device);
 
-/* After the device was started. Readable while a frame waits in `queue`; -1: the device has none.
+/*
+ * After the device was started. Readable while a frame waits in `queue`; -1: the device has none.
  */
 int port_device_rx_fd(const struct port_device *device, uint16_t queue);
 

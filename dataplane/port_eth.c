@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Ports on an ethdev: virtual devices of DPDK (af_packet, tap, memif, ring, pcap, null), made here
- * and removed at close, and NICs, taken if nobody else owns them.
+ * Ports on an ethdev: virtual devices of DPDK (af_packet, tap, memif, ring, pcap, null), made
+ * here and removed at close, and NICs, taken if nobody else owns them.
  *
  * Offloads stay off: checksums are finished by the engine. Receive queues beyond what the device
- * has are not an error, port_info() tells how many there are. With fewer transmit queues than asked
- * for, several workers share one under a spinlock.
+ * has are not an error, port_info() tells how many there are. With fewer transmit queues than
+ * asked for, several workers share one under a spinlock.
  *
  * Life: open probes, owns, configures and starts; close stops and removes. Threads: see port.h.
  */
@@ -117,6 +117,8 @@ static int eth_start(struct port_eth *p, const struct port_params *params, char 
 		return port_fail(error, len, -ret, "%s: no device information", params->device);
 	p->rx_queues = RTE_MIN(params->queues, info.max_rx_queues);
 	p->tx_queues = eth_clamp(tx_wanted, 0, RTE_MIN(info.max_tx_queues, PORT_QUEUES_MAX));
+	if (p->device.equal_queues)
+		p->tx_queues = p->rx_queues;
 	p->tx_shared = p->tx_queues < tx_wanted;
 	eth_make_conf(p, params, &info, &conf);
 	ret = rte_eth_dev_configure(id, p->rx_queues, p->tx_queues, &conf);

@@ -8,8 +8,10 @@
 
 #include <rte_mbuf.h>
 
-/* mbuf->hash.rss if it is set, else over addresses, protocol and ports as far as the first segment
- * has them. */
+/*
+ * mbuf->hash.rss if it is set, else over addresses, protocol and ports as far as the first
+ * segment has them.
+ */
 uint32_t port_flow_hash(const struct rte_mbuf *m);
 
 #endif

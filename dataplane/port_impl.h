@@ -2,8 +2,8 @@
 #ifndef FERRY_PORT_IMPL_H
 #define FERRY_PORT_IMPL_H
 /*
- * What the kinds of ports share; for port*.c only. A kind embeds `struct port` as its first member
- * and fills `ops`; port.c does the rest.
+ * What the kinds of ports share; for port*.c only. A kind embeds `struct port` as its first
+ * member and fills `ops`; port.c does the rest.
  */
 #include "dataplane/port.h"
 

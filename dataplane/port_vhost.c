@@ -2,19 +2,19 @@
 /*
  * A VM's port on the rte_vhost library (not its PMD, which has 32 ports at most).
  *
- * Life of the rings: ring() tells per ring whether the front end has set it up and enabled it; up()
- * and down() are new_device() and destroy_device(), the only events that say where a VM runs.
- * down() withdraws the device number first and then calls the listener, which waits until no worker
- * holds the old one; after that the library takes the rings apart. The ring indexes are the
- * library's affair: it takes them from SET_VRING_BASE and gives them back in GET_VRING_BASE.
+ * Life of the rings: ring() tells per ring whether the front end has set it up and enabled it;
+ * up() and down() are new_device() and destroy_device(), the only events that say where a VM
+ * runs. down() withdraws the device number first and then calls the listener, which waits until
+ * no worker holds the old one; after that the library takes the rings apart. The ring indexes are
+ * the library's affair: it takes them from SET_VRING_BASE and gives them back in GET_VRING_BASE.
  *
- * Who writes what: vid, ready and fds by the library's events thread, `loud` by it and the workers
- * (bit operations). Workers read them with one load each per burst.
+ * Who writes what: vid, ready and fds by the library's events thread, `loud` by it and the
+ * workers (bit operations). Workers read them with one load each per burst.
  *
- * Locks of the library in a worker: rte_vhost_enqueue_burst() spins on the ring's lock, so several
- * workers may send to one ring; rte_vhost_dequeue_burst() tries it and returns nothing if it is
- * taken. The events thread holds the locks of all rings of the port while it handles a message
- * about rings. Both functions signal the guest themselves when it asked for it.
+ * Locks of the library in a worker: rte_vhost_enqueue_burst() spins on the ring's lock, so
+ * several workers may send to one ring; rte_vhost_dequeue_burst() tries it and returns nothing if
+ * it is taken. The events thread holds the locks of all rings of the port while it handles a
+ * message about rings. Both functions signal the guest themselves when it asked for it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,13 +32,18 @@
 
 #define VHOST_TX_BURST 32 /* what the library takes at once */
 #define VHOST_F_GUEST_CSUM (UINT64_C(1) << 1)
+#define VHOST_F_MRG_RXBUF (UINT64_C(1) << 15)
+#define VHOST_F_RING_PACKED (UINT64_C(1) << 34)
 
 struct port_vhost {
 	struct port port;
 	int vid; /* atomic; -1: rings down */
 	uint32_t ready; /* atomic; bit per ring: even to the guest, odd from it */
 	uint32_t loud; /* atomic; bit per ring: the guest may still signal it */
+	uint32_t broken; /* atomic; bit per ring: not used until set up again; see vhost_room() */
 	bool guest_csum; /* atomic */
+	bool merges; /* atomic; a frame may take many buffers of a split ring */
+	uint16_t size[2 * PORT_QUEUES_MAX]; /* atomic; of the rings */
 	struct rte_mempool *pool;
 	struct vhost_link *link;
 	uint64_t features; /* atomic; negotiated */
@@ -61,6 +66,9 @@ static void vhost_up(void *owner, int vid, uint64_t features)
 
 	__atomic_store_n(&p->features, features, __ATOMIC_RELAXED);
 	__atomic_store_n(&p->guest_csum, features & VHOST_F_GUEST_CSUM, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->merges,
+		(features & (VHOST_F_MRG_RXBUF | VHOST_F_RING_PACKED)) == VHOST_F_MRG_RXBUF,
+		__ATOMIC_RELAXED);
 	__atomic_store_n(&p->vid, vid, __ATOMIC_RELEASE);
 	port_set_level(&p->port, true);
 }
@@ -77,25 +85,24 @@ static void vhost_down(void *owner, int vid)
 static void vhost_ring(void *owner, int vid, uint16_t ring, bool ready)
 {
 	struct port_vhost *p = owner;
-	struct rte_vhost_vring vring;
+	struct rte_vhost_vring vring = {.kickfd = -1};
 	uint32_t bit;
 
 	if (ring >= 2 * p->pairs)
 		return;
 	bit = UINT32_C(1) << ring;
-	if (ring & 1) {
-		int fd = -1;
-
-		if (ready && !rte_vhost_get_vhost_vring(vid, ring, &vring))
-			fd = vring.kickfd;
-		__atomic_store_n(&p->fds[ring / 2], fd, __ATOMIC_RELEASE);
-	}
-	if (ready) {
-		__atomic_or_fetch(&p->loud, bit, __ATOMIC_RELAXED);
-		__atomic_or_fetch(&p->ready, bit, __ATOMIC_RELEASE);
-	} else {
+	if (ready && rte_vhost_get_vhost_vring(vid, ring, &vring))
+		ready = false;
+	if (ring & 1)
+		__atomic_store_n(&p->fds[ring / 2], ready ? vring.kickfd : -1, __ATOMIC_RELEASE);
+	if (!ready) {
 		__atomic_and_fetch(&p->ready, ~bit, __ATOMIC_RELEASE);
+		return;
 	}
+	__atomic_store_n(&p->size[ring], vring.size, __ATOMIC_RELAXED);
+	__atomic_or_fetch(&p->loud, bit, __ATOMIC_RELAXED);
+	__atomic_and_fetch(&p->broken, ~bit, __ATOMIC_RELAXED);
+	__atomic_or_fetch(&p->ready, bit, __ATOMIC_RELEASE);
 }
 
 static void vhost_features(void *owner, uint64_t features)
@@ -207,6 +214,7 @@ static void vhost_info(const struct port *port, struct port_info *info)
 
 	info->queues_rx = __builtin_popcount(ready & ~VHOST_TX_RINGS);
 	info->queues_tx = __builtin_popcount(ready & VHOST_TX_RINGS);
+	info->rings_broken = __builtin_popcount(__atomic_load_n(&p->broken, __ATOMIC_RELAXED));
 	info->features = __atomic_load_n(&p->features, __ATOMIC_RELAXED);
 	info->features_offered = vhost_link_features(p->link);
 	info->reconnects = connects ? connects - 1 : 0;
@@ -215,7 +223,8 @@ static void vhost_info(const struct port *port, struct port_info *info)
 	vhost_link_error(p->link, info->last_error, sizeof(info->last_error));
 }
 
-/* A ring that came up signals each buffer; a worker that polls anyway tells it to be quiet, once.
+/*
+ * A ring that came up signals each buffer; a worker that polls anyway tells it to be quiet, once.
  */
 static void vhost_quiet(struct port_vhost *p, int vid, uint32_t rings)
 {
@@ -257,14 +266,16 @@ static uint16_t vhost_rx(struct port *port, uint16_t queue, struct rte_mbuf **mb
 	struct port_vhost *p = vhost_of(port);
 	int vid = __atomic_load_n(&p->vid, __ATOMIC_ACQUIRE);
 	uint32_t loud, rings = UINT32_C(3) << 2 * queue;
-	uint16_t n;
+	uint16_t n, size;
 
 	if (unlikely(vid < 0 || queue >= p->pairs))
 		return 0;
 	loud = __atomic_load_n(&p->loud, __ATOMIC_RELAXED) & rings;
 	if (unlikely(loud))
 		vhost_quiet(p, vid, loud);
-	n = rte_vhost_dequeue_burst(vid, 2 * queue + 1, p->pool, mbufs, count);
+	/* More than the ring has would overrun the library's list of used descriptors. */
+	size = __atomic_load_n(&p->size[2 * queue + 1], __ATOMIC_RELAXED);
+	n = rte_vhost_dequeue_burst(vid, 2 * queue + 1, p->pool, mbufs, RTE_MIN(count, size));
 	for (uint16_t i = 0; i < n; i++) {
 		uint64_t csum = mbufs[i]->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 
@@ -274,21 +285,47 @@ static uint16_t vhost_rx(struct port *port, uint16_t queue, struct rte_mbuf **mb
 	return n;
 }
 
-static uint16_t vhost_send(int vid, uint16_t ring, struct rte_mbuf **mbufs, uint16_t count)
+/*
+ * How many frames the library may be given at once. It notes each buffer in a list as long as the
+ * ring and trusts the guest's index for how many there are (22.11), so a guest that claims more
+ * than its ring holds would make it write behind that list. A frame takes one buffer, unless
+ * buffers are merged; then the index is looked at first, and a ring that claims too much is not
+ * used any more. A guest that changes the index between this look and the library's is not
+ * caught: whoever fears that offers no MRG_RXBUF.
+ */
+static uint16_t vhost_room(struct port_vhost *p, int vid, uint16_t ring)
 {
-	uint16_t sent = 0, n;
+	uint16_t size = __atomic_load_n(&p->size[ring], __ATOMIC_RELAXED);
+	uint16_t claimed;
+
+	if (!__atomic_load_n(&p->merges, __ATOMIC_RELAXED))
+		return RTE_MIN(size, VHOST_TX_BURST);
+	claimed = rte_vhost_avail_entries(vid, ring);
+	if (likely(claimed <= size))
+		return claimed ? VHOST_TX_BURST : 0;
+	__atomic_or_fetch(&p->broken, UINT32_C(1) << ring, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static uint16_t vhost_send(
+	struct port_vhost *p, int vid, uint16_t ring, struct rte_mbuf **mbufs, uint16_t count)
+{
+	uint16_t sent = 0, n, some;
 
 	do {
-		n = rte_vhost_enqueue_burst(
-			vid, ring, &mbufs[sent], RTE_MIN(count - sent, VHOST_TX_BURST));
+		some = vhost_room(p, vid, ring);
+		some = RTE_MIN(count - sent, some);
+		n = some ? rte_vhost_enqueue_burst(vid, ring, &mbufs[sent], some) : 0;
 		sent += n;
-	} while (sent < count && n == VHOST_TX_BURST);
+	} while (sent < count && n && n == some);
 	rte_pktmbuf_free_bulk(mbufs, sent); /* the library copies */
 	return sent;
 }
 
-/* The ring for each frame: all frames of a flow to one, spread over the `rings` (bits) that are
- * ready. */
+/*
+ * The ring for each frame: all frames of a flow to one, spread over the `rings` (bits) that are
+ * ready.
+ */
 static uint32_t vhost_spread(
 	uint32_t rings, struct rte_mbuf **mbufs, uint16_t count, uint8_t *ring_of)
 {
@@ -305,7 +342,8 @@ static uint32_t vhost_spread(
 }
 
 /* Up to VHOST_TX_BURST frames over several rings; what does not fit ends up at the end of mbufs. */
-static uint16_t vhost_tx_spread(int vid, uint32_t rings, struct rte_mbuf **mbufs, uint16_t count)
+static uint16_t vhost_tx_spread(
+	struct port_vhost *p, int vid, uint32_t rings, struct rte_mbuf **mbufs, uint16_t count)
 {
 	struct rte_mbuf *some[VHOST_TX_BURST], *unsent[VHOST_TX_BURST];
 	uint8_t ring_of[VHOST_TX_BURST];
@@ -319,7 +357,7 @@ static uint16_t vhost_tx_spread(int vid, uint32_t rings, struct rte_mbuf **mbufs
 		for (uint16_t i = 0; i < count; i++)
 			if (ring_of[i] == ring)
 				some[n++] = mbufs[i];
-		sent = vhost_send(vid, ring, some, n);
+		sent = vhost_send(p, vid, ring, some, n);
 		memcpy(&unsent[n_unsent], &some[sent], (n - sent) * sizeof(some[0]));
 		n_unsent += n - sent;
 	}
@@ -331,18 +369,19 @@ static uint16_t vhost_tx(struct port *port, uint16_t queue, struct rte_mbuf **mb
 {
 	struct port_vhost *p = vhost_of(port);
 	int vid = __atomic_load_n(&p->vid, __ATOMIC_ACQUIRE);
-	uint32_t rings = __atomic_load_n(&p->ready, __ATOMIC_ACQUIRE) & VHOST_TX_RINGS;
+	uint32_t rings = __atomic_load_n(&p->ready, __ATOMIC_ACQUIRE) & VHOST_TX_RINGS &
+			 ~__atomic_load_n(&p->broken, __ATOMIC_RELAXED);
 	uint16_t done = 0, n;
 
 	(void)queue;
 	if (unlikely(vid < 0 || !rings))
 		return 0;
 	if (!(rings & (rings - 1)))
-		return vhost_send(vid, __builtin_ctz(rings), mbufs, count);
+		return vhost_send(p, vid, __builtin_ctz(rings), mbufs, count);
 	do {
 		uint16_t some = RTE_MIN(count - done, VHOST_TX_BURST);
 
-		n = vhost_tx_spread(vid, rings, &mbufs[done], some);
+		n = vhost_tx_spread(p, vid, rings, &mbufs[done], some);
 		done += n;
 		if (n < some)
 			break;

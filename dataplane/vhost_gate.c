@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The library reads header and payload without poll and writes answers the same way, on one thread
- * for all ports. So it gets a message only when it is whole, and at most GATE_OWED_MAX answers are
- * asked for at a time, which its socket buffer holds: neither call can block. A front end that
- * leaves a message half sent, or its answers unread, for GATE_STUCK_MS is cut off, alone.
+ * The library reads header and payload without poll and writes answers the same way, on one
+ * thread for all ports. So it gets a message only when it is whole, and at most GATE_OWED_MAX
+ * answers are asked for at a time, which its socket buffer holds: neither call can block. A front
+ * end that leaves a message half sent, or its answers unread, for GATE_STUCK_MS is cut off,
+ * alone.
  *
  * The price is one more thread in the way of each message (two wake-ups per question and answer).
  */
@@ -21,12 +22,11 @@
 
 enum gate_step { GATE_MOVED, GATE_WAIT, GATE_CUT };
 
-void vhost_gate_init(struct vhost_gate *gate, int front, int back, uint16_t rings)
+void vhost_gate_init(struct vhost_gate *gate, int front, int back)
 {
 	memset(gate, 0, sizeof(*gate));
 	gate->front = front;
 	gate->back = back;
-	gate->guard.rings = rings;
 }
 
 static void gate_drop_fds(struct vhost_gate *gate)

@@ -26,11 +26,12 @@ struct vhost_gate {
 	uint64_t stuck_ms; /* since when a message is half through; 0: none is */
 };
 
-void vhost_gate_init(struct vhost_gate *gate, int front, int back, uint16_t rings);
+/* The guard is the caller's to initialise. */
+void vhost_gate_init(struct vhost_gate *gate, int front, int back);
 
 /*
- * Moves what can be moved. False: cut the connection (`reason` then says why; NULL: the other side
- * left).
+ * Moves what can be moved. False: cut the connection (`reason` then says why; NULL: the other
+ * side left).
  */
 bool vhost_gate_run(struct vhost_gate *gate, uint64_t now_ms, const char **reason);
 

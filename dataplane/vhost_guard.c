@@ -3,12 +3,14 @@
  * What the library's handlers (22.11) leave open:
  *
  *   descriptors     leaked when they come with a ring index beyond 255 or with SET_INFLIGHT_FD:
- * their number must be right before it gets them ring messages   a ring beyond what we offered
- * would never be served SET_MEM_TABLE, SET_LOG_BASE   a mapping beyond the end of its file kills
- * the process (SIGBUS) at the first touch. A file that shrinks later still can SET_VRING_NUM after
- * SET_VRING_ADDR, a larger ring would reach beyond the checked addresses SET_VRING_CALL  workers
- * write to it: nothing but an event descriptor, and it must not block messages of features we do
- * not offer (slave channel, IOTLB, config, inflight, post-copy)
+ *                   their number must be right before it gets them
+ *   SET_FEATURES    all ports share one set; this port may offer less
+ *   ring messages   a ring beyond what we offered would never be served
+ *   SET_MEM_TABLE, SET_LOG_BASE   a mapping beyond the end of its file kills the process (SIGBUS)
+ *                                 at the first touch. A file that shrinks later still can
+ *   SET_VRING_NUM   after SET_VRING_ADDR, a larger ring would reach beyond the checked addresses
+ *   SET_VRING_CALL  workers write to it: nothing but an event descriptor, and it must not block
+ *   messages of features we do not offer (slave channel, IOTLB, config, inflight, post-copy)
  */
 #include "dataplane/vhost_guard.h"
 
@@ -89,6 +91,11 @@ static const struct guard_rule {
 	[GUARD_SET_STATUS] = {true, false, 8, FDS_NONE, RING_NONE},
 	[GUARD_GET_STATUS] = {true, true, 0, FDS_NONE, RING_NONE},
 };
+
+void vhost_guard_init(struct vhost_guard *guard, uint64_t features, uint16_t pairs)
+{
+	*guard = (struct vhost_guard){.features = features, .rings = 2 * pairs};
+}
 
 static const struct guard_rule *guard_rule(const struct vhost_message *msg)
 {
@@ -208,6 +215,8 @@ bool vhost_guard_allows(
 		return guard_ring_ok(guard, msg, guard_u64(msg, 0) & GUARD_RING_MASK);
 	if (msg->request == GUARD_SET_LOG_BASE)
 		return guard_file_holds(fds[0], guard_u64(msg, 8), guard_u64(msg, 0));
+	if (msg->request == GUARD_SET_FEATURES)
+		return !(guard_u64(msg, 0) & ~guard->features);
 	if (msg->request == GUARD_RESET_OWNER)
 		guard->addressed = 0;
 	return true;
@@ -220,10 +229,16 @@ bool vhost_guard_answered(const struct vhost_message *msg)
 
 void vhost_guard_answer(const struct vhost_guard *guard, struct vhost_message *answer)
 {
-	uint64_t pairs = guard->rings / 2;
+	uint64_t value;
 
-	if (answer->request == GUARD_GET_QUEUE_NUM && answer->size == sizeof(pairs))
-		memcpy(answer->payload, &pairs, sizeof(pairs));
+	if (answer->size != sizeof(value))
+		return;
+	memcpy(&value, answer->payload, sizeof(value));
+	if (answer->request == GUARD_GET_QUEUE_NUM)
+		value = guard->rings / 2;
+	if (answer->request == GUARD_GET_FEATURES)
+		value &= guard->features;
+	memcpy(answer->payload, &value, sizeof(value));
 }
 
 unsigned int vhost_guard_resyncs(const struct vhost_guard *guard, int vid)

@@ -22,22 +22,24 @@ struct vhost_message {
 };
 
 struct vhost_guard {
+	uint64_t features; /* virtio features offered */
 	uint16_t rings; /* rings offered */
 	uint32_t addressed; /* rings whose addresses were checked against their size */
 	uint32_t based; /* atomic; rings that got a base since they last stopped */
 	uint16_t base[VHOST_RINGS_MAX]; /* of SET_VRING_BASE */
 };
 
+void vhost_guard_init(struct vhost_guard *guard, uint64_t features, uint16_t pairs);
 bool vhost_guard_allows(
 	struct vhost_guard *guard, const struct vhost_message *msg, const int *fds, int count);
 /* Whether the library answers this message. */
 bool vhost_guard_answered(const struct vhost_message *msg);
-/* The library answers 128 queue pairs; the port may have fewer. */
+/* The library answers with 128 queue pairs and PORT_FEATURES; the port may offer less. */
 void vhost_guard_answer(const struct vhost_guard *guard, struct vhost_message *answer);
 
 /*
- * Device up, events thread: rings that go on elsewhere than the front end said, because their used
- * index says otherwise. The library then takes frames in flight once more.
+ * Device up, events thread: rings that go on elsewhere than the front end said, because their
+ * used index says otherwise. The library then takes frames in flight once more.
  */
 unsigned int vhost_guard_resyncs(const struct vhost_guard *guard, int vid);
 

@@ -1,26 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The library's callbacks carry a device number or a path and nothing of ours: that forces the
- * process-wide table below, by which they find their registration. It is all that is global here.
+ * The library serves one private socket for all ports, registered once and for good: registering
+ * more of them (22.11) would leave each deaf for up to a second, and taking them away spins
+ * against the events thread. The socket's name is removed as soon as it is bound, so that only we
+ * can connect.
  *
- * Locks: start_lock keeps the library (22.11) from starting two events threads when two ports are
- * its first at the same time; each would then handle, and close, what is the other's. table.lock
- * guards the list and writes of by_vid. The events thread reads by_vid without it: an entry goes
- * only in its own destroy_connection(), or after rte_vhost_driver_unregister() has waited for
- * callbacks of that path.
+ * Which connection is whose: the first message on each is ours, a hello with a token, of a type
+ * that the library does not know and leaves to library_message(). From there on the library's
+ * device number stands for the connection. The callbacks carry that number and nothing of ours:
+ * that forces the process-wide table below, which is all that is global here.
+ *
+ * Locks: start_lock is held over the start, table.lock guards the list; by_vid belongs to the
+ * events thread.
  */
 #include "dataplane/vhost_library.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <rte_log.h>
 #include <rte_vhost.h>
 
 #include "dataplane/port_impl.h"
+#include "dataplane/vhost_socket.h"
 
 #define LIBRARY_VIDS_MAX 1024 /* RTE_MAX_VHOST_DEVICE of the library */
+#define LIBRARY_START_MS 3000
+#define LIBRARY_HELLO 0x46657279u /* a request number that no specification has */
+#define LIBRARY_VERSION 1u
 
 /* What the net device needs; no slave channel, whose replies would be waited for. */
 #define LIBRARY_PROTOCOL_FEATURES \
@@ -28,49 +39,64 @@
 		UINT64_C(1) << 2 /* RARP */ | UINT64_C(1) << 3 /* REPLY_ACK */ | \
 		UINT64_C(1) << 4 /* NET_MTU */ | UINT64_C(1) << 16 /* STATUS */)
 
-static struct {
-	pthread_mutex_t lock;
-	LIST_HEAD(, vhost_library) list;
-	struct vhost_library *by_vid[LIBRARY_VIDS_MAX];
-} table = {.lock = PTHREAD_MUTEX_INITIALIZER};
+/* How a vhost-user message begins, in the library's context too. */
+struct library_hello {
+	uint32_t request, flags, size;
+	uint64_t token;
+} __attribute__((packed));
 
-static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	pthread_mutex_t start_lock, lock;
+	bool started; /* under start_lock */
+	struct vhost_door door; /* constant once started */
+	uint64_t tokens; /* given out */
+	LIST_HEAD(, vhost_library) connecting;
+	struct vhost_library *by_vid[LIBRARY_VIDS_MAX];
+} table = {.start_lock = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct vhost_library *library_by_vid(int vid)
 {
-	return vid >= 0 && vid < LIBRARY_VIDS_MAX
-		       ? __atomic_load_n(&table.by_vid[vid], __ATOMIC_ACQUIRE)
-		       : NULL;
+	return vid >= 0 && vid < LIBRARY_VIDS_MAX ? table.by_vid[vid] : NULL;
 }
 
-static void library_set_vid(struct vhost_library *library, int vid)
+/* Takes the connection with this token off the list; NULL: forgotten. */
+static struct vhost_library *library_take(uint64_t token)
 {
-	/* The old number may be another's by now. */
-	if (library->vid >= 0 && table.by_vid[library->vid] == library)
-		__atomic_store_n(&table.by_vid[library->vid], NULL, __ATOMIC_RELEASE);
-	if (vid >= 0)
-		__atomic_store_n(&table.by_vid[vid], library, __ATOMIC_RELEASE);
-	library->vid = vid;
+	struct vhost_library *library;
+
+	pthread_mutex_lock(&table.lock);
+	LIST_FOREACH (library, &table.connecting, next)
+		if (library->token == token)
+			break;
+	if (library) {
+		LIST_REMOVE(library, next);
+		library->token = 0;
+	}
+	pthread_mutex_unlock(&table.lock);
+	return library;
 }
+
+static enum rte_vhost_msg_result library_message(int vid, void *msg)
+{
+	const struct library_hello *hello = msg;
+
+	if (table.by_vid[vid])
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	if (hello->request == LIBRARY_HELLO && hello->size == sizeof(hello->token))
+		table.by_vid[vid] = library_take(hello->token);
+	return table.by_vid[vid] ? RTE_VHOST_MSG_RESULT_OK : RTE_VHOST_MSG_RESULT_ERR;
+}
+
+static const struct rte_vhost_user_extern_ops library_extern_ops = {
+	.pre_msg_handle = library_message,
+};
 
 static int library_new_connection(int vid)
 {
-	struct vhost_library *library;
-	char path[VHOST_DOOR_PATH_MAX];
-
-	if (vid >= LIBRARY_VIDS_MAX || rte_vhost_get_ifname(vid, path, sizeof(path)))
+	if (vid >= LIBRARY_VIDS_MAX)
 		return -1;
-	pthread_mutex_lock(&table.lock);
-	LIST_FOREACH (library, &table.list, next)
-		if (!strcmp(library->door.path, path))
-			break;
-	if (library)
-		library_set_vid(library, vid);
-	pthread_mutex_unlock(&table.lock);
-	if (!library)
-		return -1;
-	library->ops->connected(library->owner);
-	return 0;
+	table.by_vid[vid] = NULL;
+	return rte_vhost_extern_callback_register(vid, &library_extern_ops, NULL);
 }
 
 static void library_destroy_connection(int vid)
@@ -79,9 +105,7 @@ static void library_destroy_connection(int vid)
 
 	if (!library)
 		return;
-	pthread_mutex_lock(&table.lock);
-	library_set_vid(library, -1);
-	pthread_mutex_unlock(&table.lock);
+	table.by_vid[vid] = NULL;
 	library->ops->ended(library->owner);
 }
 
@@ -131,95 +155,104 @@ static const struct rte_vhost_device_ops library_callbacks = {
 	.features_changed = library_features,
 };
 
-static int library_start_events(const char *path)
-{
-	int ret;
-
-	pthread_mutex_lock(&start_lock);
-	ret = rte_vhost_driver_start(path);
-	pthread_mutex_unlock(&start_lock);
-	return ret;
-}
-
-static int library_start(const char *path, uint64_t features, char *error, size_t len)
+/* All ports offer part of PORT_FEATURES, each port's gate says which. */
+static int library_register(const char *path, char *error, size_t len)
 {
 	uint64_t known = 0;
 
-	if (rte_vhost_driver_get_features(path, &known))
-		return port_fail(error, len, EIO, "the vhost library forgot its socket");
-	if (features & ~known)
+	if (rte_vhost_driver_register(path, RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS) ||
+		rte_vhost_driver_get_features(path, &known))
+		return port_fail(error, len, EIO, "the vhost library does not register");
+	if (PORT_FEATURES & ~known)
 		return port_fail(error, len, EINVAL, "virtio features unknown to the library: %#jx",
-			(uintmax_t)(features & ~known));
-	if (rte_vhost_driver_disable_features(path, known & ~features) ||
+			(uintmax_t)(PORT_FEATURES & ~known));
+	if (rte_vhost_driver_disable_features(path, known & ~PORT_FEATURES) ||
 		rte_vhost_driver_set_protocol_features(path, LIBRARY_PROTOCOL_FEATURES) ||
 		rte_vhost_driver_callback_register(path, &library_callbacks) ||
-		library_start_events(path))
+		rte_vhost_driver_start(path))
 		return port_fail(error, len, EIO, "the vhost library does not start");
 	return 0;
 }
 
-/* The library's lines can be driven by guests: only what is fatal to it, until somebody asks for
- * more. */
-static void library_quiet(void)
+/* The events thread may be in a poll() that began before its socket was there: up to a second. */
+static int library_await(void)
 {
-	rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_CRIT);
-}
+	const struct library_hello nobody = {LIBRARY_HELLO, LIBRARY_VERSION, 8, 0};
+	struct pollfd pfd = {.fd = vhost_door_knock(&table.door), .events = POLLIN};
+	int ret = -EIO;
 
-static void library_enter(struct vhost_library *library)
-{
-	pthread_mutex_lock(&table.lock);
-	if (LIST_EMPTY(&table.list))
-		library_quiet();
-	LIST_INSERT_HEAD(&table.list, library, next);
-	pthread_mutex_unlock(&table.lock);
-}
-
-static void library_leave(struct vhost_library *library)
-{
-	pthread_mutex_lock(&table.lock);
-	LIST_REMOVE(library, next);
-	pthread_mutex_unlock(&table.lock);
-}
-
-int vhost_library_register(
-	struct vhost_library *library, uint64_t features, char *error, size_t len)
-{
-	const char *path = library->door.path;
-	int ret = vhost_door_make(&library->door, error, len);
-
-	if (ret)
-		return ret;
-	library->vid = -1;
-	library_enter(library);
-	ret = rte_vhost_driver_register(path, RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS);
-	if (ret) {
-		ret = port_fail(error, len, ENOSPC, "the vhost library takes no more sockets");
-		goto remove;
-	}
-	ret = library_start(path, features, error, len);
-	if (ret)
-		goto unregister;
-	ret = vhost_door_hide(&library->door);
-	if (ret) {
-		port_fail(error, len, -ret, "%s: %s", path, strerror(-ret));
-		goto unregister;
-	}
-	return 0;
-
-unregister:
-	rte_vhost_driver_unregister(path);
-remove:
-	library_leave(library);
-	vhost_door_remove(&library->door);
+	if (pfd.fd < 0)
+		return -errno;
+	if (send(pfd.fd, &nobody, sizeof(nobody), MSG_NOSIGNAL) == sizeof(nobody))
+		ret = poll(&pfd, 1, LIBRARY_START_MS) == 1 ? 0 : -ETIMEDOUT;
+	close(pfd.fd);
 	return ret;
 }
 
-void vhost_library_unregister(struct vhost_library *library)
+static int library_start(char *error, size_t len)
 {
-	library_leave(library);
-	rte_vhost_driver_unregister(library->door.path); /* waits for callbacks of this path */
-	vhost_door_remove(&library->door);
+	int ret = vhost_door_make(&table.door, error, len);
+
+	if (ret)
+		return ret;
+	/* Guests can drive the library's lines: only what is fatal to it, until told otherwise. */
+	rte_log_set_level_pattern("lib.vhost.*", RTE_LOG_CRIT);
+	ret = library_register(table.door.path, error, len);
+	if (ret)
+		goto unregister;
+	ret = vhost_door_hide(&table.door);
+	if (!ret)
+		ret = library_await();
+	if (!ret)
+		return 0;
+	port_fail(error, len, -ret, "the vhost library does not answer: %s", strerror(-ret));
+
+unregister:
+	rte_vhost_driver_unregister(table.door.path);
+	vhost_door_remove(&table.door);
+	return ret;
+}
+
+int vhost_library_open(char *error, size_t len)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&table.start_lock);
+	if (!table.started)
+		ret = library_start(error, len);
+	table.started = ret == 0;
+	pthread_mutex_unlock(&table.start_lock);
+	return ret;
+}
+
+int vhost_library_connect(struct vhost_library *library)
+{
+	struct library_hello hello = {LIBRARY_HELLO, LIBRARY_VERSION, sizeof(hello.token), 0};
+	int fd = vhost_door_knock(&table.door);
+
+	if (fd < 0)
+		return -1;
 	pthread_mutex_lock(&table.lock);
-	library_set_vid(library, -1);
+	library->token = ++table.tokens;
+	LIST_INSERT_HEAD(&table.connecting, library, next);
 	pthread_mutex_unlock(&table.lock);
+	hello.token = library->token;
+	if (send(fd, &hello, sizeof(hello), MSG_NOSIGNAL) == sizeof(hello))
+		return fd;
+	vhost_library_forget(library);
+	close(fd);
+	return -1;
+}
+
+bool vhost_library_forget(struct vhost_library *library)
+{
+	bool forgotten;
+
+	pthread_mutex_lock(&table.lock);
+	forgotten = library->token != 0;
+	if (forgotten)
+		LIST_REMOVE(library, next);
+	library->token = 0;
+	pthread_mutex_unlock(&table.lock);
+	return forgotten;
 }

@@ -2,38 +2,42 @@
 #ifndef FERRY_VHOST_LIBRARY_H
 #define FERRY_VHOST_LIBRARY_H
 /*
- * A private socket that the vhost library serves, and the library's callbacks brought to whom they
- * concern. For vhost_link.c only. Register and unregister on mutator threads; callbacks on the
- * library's events thread, `down` also inside vhost_library_unregister().
+ * Connections to the vhost library, and its callbacks brought to whom they concern. For
+ * vhost_link.c only.
+ *
+ * Threads: open on mutator threads, the rest on the links' thread; the owner's functions run on
+ * the library's events thread.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "dataplane/vhost_socket.h"
-
 struct vhost_library_ops {
-	void (*connected)(void *owner); /* the library took up a knock */
-	void (*ended)(void *owner); /* that connection's device is gone */
+	void (*ended)(void *owner); /* the library let go of the connection: the last call for it */
 	void (*up)(void *owner, int vid, uint64_t features);
 	void (*down)(void *owner, int vid);
 	void (*ring)(void *owner, int vid, uint16_t ring, bool ready);
 	void (*features)(void *owner, uint64_t features);
 };
 
+/* One connection at a time. Lives in the owner, who sets ops and owner. */
 struct vhost_library {
-	LIST_ENTRY(vhost_library) next;
+	LIST_ENTRY(vhost_library) next; /* until the library takes the connection up */
 	const struct vhost_library_ops *ops;
 	void *owner;
-	struct vhost_door door;
-	int vid; /* of the one connection's device; -1: none */
+	uint64_t token; /* of a connection not taken up yet; 0: none, or it was */
 };
 
-/* ops and owner are set by the caller; `features` are the virtio features to offer. */
-int vhost_library_register(
-	struct vhost_library *library, uint64_t features, char *error, size_t len);
-/* No callback runs any more when this returns, and the device is gone. */
-void vhost_library_unregister(struct vhost_library *library);
+/* Starts the library, once for the process; takes up to a second then. */
+int vhost_library_open(char *error, size_t len);
+
+/*
+ * A connection to the library, non-blocking, on which vhost-user can be spoken; -1: it takes none.
+ * To end it, close it, then forget it.
+ */
+int vhost_library_connect(struct vhost_library *library);
+/* True: the library never saw it, no function is called for it. False: ended() comes, or came. */
+bool vhost_library_forget(struct vhost_library *library);
 
 #endif

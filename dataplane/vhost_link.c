@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost library (22.11) can listen and connect, but so that one front end can hurt others: its
- * client retries once a second and corrupts its list when a server hangs up at once; its one events
- * thread blocks on half a message and on answers nobody reads; it leaks descriptors. So the library
- * only serves a private socket, whose name is removed as soon as it is bound. Ferry holds the
- * public path: when a front end is there, Ferry knocks at the private socket and lets messages
- * through a gate (vhost_gate.h). The rings are shared memory, no packet comes this way.
+ * The vhost library (22.11) can listen and connect, but so that one front end can hurt others:
+ * its client retries once a second and corrupts its list when a server hangs up at once; its one
+ * events thread blocks on half a message and on answers nobody reads; it leaks descriptors. So
+ * the library only serves a private socket, whose name is removed as soon as it is bound. Ferry
+ * holds the public path: when a front end is there, Ferry knocks at the private socket and lets
+ * messages through a gate (vhost_gate.h). The rings are shared memory, no packet comes this way.
  *
  * A link waits for a front end (front < 0), then both sides are there, then one or both are gone.
- * It waits again when the library has told that its side has ended, so that no two connections of a
- * link overlap there. A front end that goes without its rings ever having come up costs the next
- * one a pause: a loop of bad connections gets little of the events thread.
+ * It waits again when the library has told that its side has ended, so that no two connections of
+ * a link overlap there. A front end that goes without its rings ever having come up costs the
+ * next one a pause: a loop of bad connections gets little of the events thread.
  *
  * One thread serves the links of all ports, as the library's one events thread does behind it; so
  * it is process-wide too, and lives while a link does.
@@ -28,7 +28,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <rte_lcore.h>
@@ -41,7 +40,6 @@
 #define LINK_RETRY_MS 10
 #define LINK_RETRY_MAX_MS 100
 #define LINK_EAGER_MS 2000 /* retry at the short interval for so long */
-#define LINK_PARTING_MS 200 /* how long a close waits for the library to see it */
 #define LINK_SLACK_MS 2 /* what is due so soon is done now: fewer wake-ups */
 #define LINK_USELESS_MAX 8 /* useless connections in a row before the pause */
 #define LINK_ERROR_LEN 128
@@ -59,11 +57,11 @@ struct vhost_link {
 	LIST_ENTRY(vhost_link) next;
 	struct vhost_link_params params;
 	struct vhost_socket socket; /* the public path */
-	struct vhost_library library; /* and its private socket */
+	struct vhost_library library; /* the connection to it */
 	struct vhost_gate gate;
 	struct link_watch watch[SIDE_COUNT];
-	bool taken; /* the library took up the knock, and its device lives */
-	bool ended; /* that device is gone, the links' thread has not seen it yet */
+	bool engaged; /* the library may know the connection */
+	bool ended; /* it let go of it; the links' thread has not seen that yet */
 	bool served; /* atomic; rings came up on this connection */
 	unsigned int useless; /* connections in a row that did not serve */
 	uint64_t since_ms, next_ms; /* waiting began; try not before */
@@ -74,7 +72,7 @@ struct vhost_link {
 static struct vhost_hub {
 	pthread_mutex_t users_lock;
 	pthread_mutex_t lock;
-	pthread_cond_t idle; /* `calling`, or a link's `taken`, changed */
+	pthread_cond_t idle; /* `calling`, or a link's `engaged`, changed */
 	unsigned int users;
 	pthread_t thread;
 	int epoll, wake;
@@ -94,27 +92,17 @@ static void hub_wake(void)
 
 /* Callbacks of the library; see vhost_library.h. */
 
-static void link_connected(void *owner)
-{
-	struct vhost_link *link = owner;
-
-	pthread_mutex_lock(&hub.lock);
-	link->taken = true;
-	pthread_mutex_unlock(&hub.lock);
-	hub_wake();
-}
-
 static void link_ended(void *owner)
 {
 	struct vhost_link *link = owner;
 
 	link->params.ops->gone(link->params.owner);
 	pthread_mutex_lock(&hub.lock);
-	link->taken = false;
+	link->engaged = false;
 	link->ended = true;
 	pthread_cond_broadcast(&hub.idle);
+	hub_wake(); /* under the lock: after it, link and thread may go */
 	pthread_mutex_unlock(&hub.lock);
-	hub_wake();
 }
 
 static void link_up(void *owner, int vid, uint64_t features)
@@ -149,7 +137,6 @@ static void link_features(void *owner, uint64_t features)
 }
 
 static const struct vhost_library_ops link_library_ops = {
-	.connected = link_connected,
 	.ended = link_ended,
 	.up = link_up,
 	.down = link_down,
@@ -175,7 +162,7 @@ static void link_set_error(struct vhost_link *link, const char *error)
 
 static bool link_waits(const struct vhost_link *link)
 {
-	return link->gate.front < 0 && link->gate.back < 0 && !link->taken;
+	return link->gate.front < 0 && link->gate.back < 0 && !link->engaged;
 }
 
 static void link_watch(struct vhost_link *link, enum link_side side, int fd, uint32_t events)
@@ -193,16 +180,18 @@ static void link_watch(struct vhost_link *link, enum link_side side, int fd, uin
 	*w = (struct link_watch){fd, events};
 }
 
-/* Keeps the epoll set as the link's state wants it. A closed descriptor has left the set by itself.
+/*
+ * Keeps the epoll set as the link's state wants it. A closed descriptor has left the set by
+ * itself.
  */
 static void link_watch_all(struct vhost_link *link, uint64_t now_ms)
 {
 	const struct vhost_gate *gate = &link->gate;
-	bool both = gate->front >= 0 && gate->back >= 0;
+	bool open = gate->front >= 0;
 	bool listens = link->params.server && link_waits(link) && link->next_ms <= now_ms;
 
-	link_watch(link, SIDE_FRONT, gate->front, both ? vhost_gate_front_events(gate) : 0);
-	link_watch(link, SIDE_BACK, gate->back, both ? vhost_gate_back_events(gate) : 0);
+	link_watch(link, SIDE_FRONT, gate->front, open ? vhost_gate_front_events(gate) : 0);
+	link_watch(link, SIDE_BACK, gate->back, open ? vhost_gate_back_events(gate) : 0);
 	link_watch(link, SIDE_LISTENER, link->socket.fd, listens ? EPOLLIN : 0);
 }
 
@@ -242,36 +231,30 @@ static void link_take(struct vhost_link *link, uint64_t now_ms)
 			link_set_error(link, error);
 		return;
 	}
-	back = vhost_door_knock(&link->library.door);
+	back = vhost_library_connect(&link->library);
 	if (back < 0) {
 		close(front);
 		link_retry_later(link, now_ms);
 		link_set_error(link, "the vhost library takes no connection");
 		return;
 	}
-	vhost_gate_init(&link->gate, front, back, 2 * link->params.pairs);
+	vhost_gate_init(&link->gate, front, back);
+	vhost_guard_init(&link->gate.guard, link->params.features, link->params.pairs);
+	link->engaged = true;
 	__atomic_store_n(&link->served, false, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&link->connects, 1, __ATOMIC_RELAXED);
 	link_set_error(link, "");
 }
 
-/*
- * One side has left. The library's side is closed only when the library has taken it up (or refused
- * it): so its next new_connection() is always that of the next front end.
- */
-static void link_part(struct vhost_link *link, bool library_left, uint64_t now_ms)
+/* One side has left, or must. */
+static void link_part(struct vhost_link *link, uint64_t now_ms)
 {
 	link_close_side(link, SIDE_FRONT);
-	if (library_left || link->taken)
-		link_close_side(link, SIDE_BACK);
-	if (link_waits(link)) /* refused: no destroy_connection() will come */
+	link_close_side(link, SIDE_BACK);
+	if (link->engaged && vhost_library_forget(&link->library)) {
+		link->engaged = false;
 		link_wait(link, now_ms);
-}
-
-/* Whether the library hung up: it does so on errors and when it has no room. */
-static bool link_library_left(const struct vhost_link *link)
-{
-	return vhost_socket_hung_up(link->gate.back);
+	}
 }
 
 static void link_pass(struct vhost_link *link, uint64_t now_ms)
@@ -281,7 +264,7 @@ static void link_pass(struct vhost_link *link, uint64_t now_ms)
 
 	if (vhost_gate_run(&link->gate, now_ms, &reason))
 		return;
-	link_part(link, link_library_left(link), now_ms);
+	link_part(link, now_ms);
 	if (!reason)
 		return;
 	snprintf(error, sizeof(error), "front end cut off: %s", reason);
@@ -292,14 +275,11 @@ static void link_step(struct vhost_link *link, uint64_t now_ms)
 {
 	if (link->ended) {
 		link->ended = false;
-		link_close_side(link, SIDE_FRONT);
-		link_close_side(link, SIDE_BACK);
+		link_part(link, now_ms);
 		link_wait(link, now_ms);
 	}
-	if (link->gate.front >= 0 && link->gate.back >= 0)
+	if (link->gate.front >= 0)
 		link_pass(link, now_ms);
-	else if (link->gate.back >= 0)
-		link_part(link, link_library_left(link), now_ms);
 	else if (link_waits(link) && now_ms + LINK_SLACK_MS >= link->next_ms)
 		link_take(link, now_ms);
 	link_watch_all(link, now_ms);
@@ -435,28 +415,17 @@ static int link_enter(struct vhost_link *link)
 	return ret;
 }
 
-/*
- * Hangs up on both sides and gives the library a little time to notice:
- * rte_vhost_driver_unregister() spins on a mutex that the events thread needs to get ahead.
- */
+/* Returns when the library's events thread has let go of the link. */
 static void link_leave(struct vhost_link *link)
 {
-	struct timespec until;
-	int ret = 0;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += LINK_PARTING_MS * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	pthread_mutex_lock(&hub.lock);
 	while (hub.calling == link)
 		pthread_cond_wait(&hub.idle, &hub.lock);
 	LIST_REMOVE(link, next);
 	link_watch(link, SIDE_LISTENER, link->socket.fd, 0);
-	link_close_side(link, SIDE_FRONT);
-	link_close_side(link, SIDE_BACK);
-	while (link->taken && ret == 0)
-		ret = pthread_cond_timedwait(&hub.idle, &hub.lock, &until);
+	link_part(link, 0);
+	while (link->engaged)
+		pthread_cond_wait(&hub.idle, &hub.lock);
 	pthread_mutex_unlock(&hub.lock);
 }
 
@@ -470,7 +439,7 @@ static struct vhost_link *link_new(const struct vhost_link_params *params)
 	link->library.ops = &link_library_ops;
 	link->library.owner = link;
 	link->served = true; /* nothing to punish yet */
-	vhost_gate_init(&link->gate, -1, -1, 0);
+	vhost_gate_init(&link->gate, -1, -1);
 	for (int i = 0; i < SIDE_COUNT; i++)
 		link->watch[i].fd = -1;
 	link_wait(link, vhost_socket_now_ms());
@@ -487,12 +456,12 @@ int vhost_link_open(const struct vhost_link_params *params, struct vhost_link **
 		free(link);
 		return port_fail(error, error_len, -ret, "%s: %s", params->path, strerror(-ret));
 	}
-	ret = vhost_library_register(&link->library, params->features, error, error_len);
+	ret = vhost_library_open(error, error_len);
 	if (ret)
 		goto put;
 	ret = vhost_socket_open(&link->socket, params, error, error_len);
 	if (ret)
-		goto unregister;
+		goto put;
 	ret = link_enter(link);
 	if (ret) {
 		port_fail(error, error_len, -ret, "%s: another port has this path", params->path);
@@ -503,8 +472,6 @@ int vhost_link_open(const struct vhost_link_params *params, struct vhost_link **
 
 close_socket:
 	vhost_socket_close(&link->socket);
-unregister:
-	vhost_library_unregister(&link->library);
 put:
 	hub_put();
 	free(link);
@@ -514,7 +481,6 @@ put:
 void vhost_link_close(struct vhost_link *link)
 {
 	link_leave(link);
-	vhost_library_unregister(&link->library);
 	vhost_socket_close(&link->socket);
 	hub_put();
 	free(link);

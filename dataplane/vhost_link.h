@@ -8,8 +8,8 @@
  *
  * Threads: open and close on mutator threads. The links' thread (one per process, there while a
  * link is) accepts and connects. The owner's functions run on the library's events thread, which
- * serves all ports: they must be short. `down` may also run on the thread inside
- * vhost_link_close().
+ * serves all
+ * ports: they must be short. `down` may also run on the thread inside vhost_link_close().
  */
 #include <stdbool.h>
 #include <stddef.h>

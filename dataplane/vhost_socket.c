@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Life of a door: make names a socket in a directory of its own, the library binds it, hide removes
- * both names and keeps an O_PATH descriptor, through which knock connects. So nothing stays on
- * disk, and nobody else can reach the library.
+ * Life of a door: make names a socket in a directory of its own, the library binds it, hide
+ * removes both names and keeps an O_PATH descriptor, through which knock connects. So nothing
+ * stays on disk, and nobody else can reach the library.
  *
  * Threads: see vhost_link.h.
  */
@@ -158,14 +158,6 @@ int vhost_socket_take(struct vhost_socket *s, char *error, size_t len)
 	if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
 		snprintf(error, len, "%s: %s", s->path, strerror(errno));
 	return fd;
-}
-
-bool vhost_socket_hung_up(int fd)
-{
-	char byte;
-	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 int vhost_door_make(struct vhost_door *door, char *error, size_t len)

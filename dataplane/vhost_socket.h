@@ -30,13 +30,10 @@ int vhost_socket_open(
 /* Removes the file if it is still ours. */
 void vhost_socket_close(struct vhost_socket *s);
 /*
- * One connection of a front end, non-blocking, or -1: none now, with *error set if that is a fault
- * ("" otherwise).
+ * One connection of a front end, non-blocking, or -1: none now, with *error set if that is a
+ * fault ("" otherwise).
  */
 int vhost_socket_take(struct vhost_socket *s, char *error, size_t len);
-
-/* Whether the peer of a connection is gone and has left nothing to read. */
-bool vhost_socket_hung_up(int fd);
 
 struct vhost_door {
 	char path[VHOST_DOOR_PATH_MAX]; /* the name the library knows; gone from disk after hide */

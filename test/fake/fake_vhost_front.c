@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost-user specification of QEMU, front end's side. Messages go out in one sendmsg() each, as
- * real front ends do. Descriptors made here for rings live in the guest's rings until stop or
+ * The vhost-user specification of QEMU, front end's side. Messages go out in one sendmsg() each,
+ * as real front ends do. Descriptors made here for rings live in the guest's rings until stop or
  * close.
  */
 #include "test/fake/fake_vhost_front.h"
@@ -153,28 +153,27 @@ int fake_front_send_raw(
 	return n == (ssize_t)len ? 0 : n < 0 ? -errno : -EMSGSIZE;
 }
 
-static int front_send(struct fake_front *front, enum fake_request request, uint32_t flags,
-	const void *payload, uint32_t len, const int *fds, int count)
+static int front_send(struct fake_front *front, uint32_t flags, const struct fake_message *m)
 {
-	const struct header header = {request, FAKE_VERSION | flags, len};
+	const struct header header = {m->request, FAKE_VERSION | flags, m->len};
 	uint8_t bytes[MESSAGE_MAX];
 
 	memcpy(bytes, &header, sizeof(header));
-	if (len)
-		memcpy(bytes + sizeof(header), payload, len);
-	return fake_front_send_raw(front, bytes, sizeof(header) + len, fds, count);
+	if (m->len)
+		memcpy(bytes + sizeof(header), m->payload, m->len);
+	return fake_front_send_raw(front, bytes, sizeof(header) + m->len, m->fds, m->count);
 }
 
 int fake_front_send(struct fake_front *front, enum fake_request request, uint32_t flags,
 	const void *payload, uint32_t len)
 {
-	return front_send(front, request, flags, payload, len, NULL, 0);
+	return front_send(front, flags,
+		&(struct fake_message){.request = request, .payload = payload, .len = len});
 }
 
-int fake_front_send_fds(struct fake_front *front, enum fake_request request, const void *payload,
-	uint32_t len, const int *fds, int count)
+int fake_front_send_message(struct fake_front *front, const struct fake_message *message)
 {
-	return front_send(front, request, 0, payload, len, fds, count);
+	return front_send(front, 0, message);
 }
 
 /* Exactly `len` bytes. */
@@ -257,8 +256,8 @@ int fake_front_memory(struct fake_front *front, const struct fake_guest *guest)
 		.size = guest->size_bytes,
 		.user_address = (uint64_t)(uintptr_t)guest->memory};
 
-	return fake_front_send_fds(
-		front, FAKE_SET_MEM_TABLE, &table, sizeof(table), &guest->memfd, 1);
+	return fake_front_send_message(front, &(struct fake_message){FAKE_SET_MEM_TABLE, &table,
+						      sizeof(table), &guest->memfd, 1});
 }
 
 int fake_front_ring_address(
@@ -282,7 +281,8 @@ static int front_event(struct fake_front *front, enum fake_request request, uint
 
 	if (*fd < 0)
 		*fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	return fake_front_send_fds(front, request, &value, sizeof(value), fd, 1);
+	return fake_front_send_message(
+		front, &(struct fake_message){request, &value, sizeof(value), fd, 1});
 }
 
 static int front_start_ring(struct fake_front *front, struct fake_guest *guest, uint16_t ring)
@@ -349,7 +349,8 @@ int fake_front_log_start(struct fake_front *front, const struct fake_guest *gues
 	if (!ret) {
 		front->log = mmap(NULL, area.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		front->log_bytes = area.size;
-		ret = fake_front_send_fds(front, FAKE_SET_LOG_BASE, &area, sizeof(area), &fd, 1);
+		ret = fake_front_send_message(front,
+			&(struct fake_message){FAKE_SET_LOG_BASE, &area, sizeof(area), &fd, 1});
 	}
 	if (!ret)
 		ret = fake_front_reply(

@@ -5,9 +5,10 @@
  * A scripted VMM at the front end of vhost-user: the real protocol over a real socket, step by
  * step, so that a test can also do each step wrong. The guest behind it is fake_vhost_guest.h.
  *
- * A usual life: connect or accept, negotiate, start, (log on), stop, close. stop is GET_VRING_BASE
- * for each ring, as QEMU does when it pauses a VM; start again on the same or another front
- * continues there. Functions return 0 or -errno; replies are waited for FAKE_FRONT_TIMEOUT_MS.
+ * A usual life: connect or accept, negotiate, start, (log on), stop, close. stop is
+ * GET_VRING_BASE for each ring, as QEMU does when it pauses a VM; start again on the same or
+ * another front continues there. Functions return 0 or -errno; replies are waited for
+ * FAKE_FRONT_TIMEOUT_MS.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -85,7 +86,9 @@ void fake_front_close(struct fake_front *front);
 
 /* SET_OWNER, features, protocol features, queue number. The guest learns what is agreed. */
 int fake_front_negotiate(struct fake_front *front, struct fake_guest *guest);
-/* Memory, and the first `pairs` pairs of rings, enabled; DRIVER_OK. The rings go on at ring->base.
+/*
+ * Memory, and the first `pairs` pairs of rings, enabled; DRIVER_OK. The rings go on at
+ * ring->base.
  */
 int fake_front_start(struct fake_front *front, struct fake_guest *guest, uint16_t pairs);
 /* Stops all rings and takes their base back into the guest. */
@@ -97,12 +100,21 @@ int fake_front_log_start(struct fake_front *front, const struct fake_guest *gues
 /* Pieces, for tests that do it wrong. */
 int fake_front_send(struct fake_front *front, enum fake_request request, uint32_t flags,
 	const void *payload, uint32_t len);
-int fake_front_send_fds(struct fake_front *front, enum fake_request request, const void *payload,
-	uint32_t len, const int *fds, int count);
+/* A message with all it may carry. */
+struct fake_message {
+	enum fake_request request;
+	const void *payload;
+	uint32_t len;
+	const int *fds;
+	int count;
+};
+int fake_front_send_message(struct fake_front *front, const struct fake_message *message);
 int fake_front_send_raw(
 	struct fake_front *front, const void *bytes, size_t len, const int *fds, int count);
-/* The next message from the back end: the length of its payload, -ETIMEDOUT, or -ECONNRESET:
- * closed. */
+/*
+ * The next message from the back end: the length of its payload, -ETIMEDOUT, or -ECONNRESET:
+ * closed.
+ */
 int fake_front_reply(struct fake_front *front, enum fake_request request, void *payload,
 	uint32_t max, int timeout_ms);
 /* Request without payload, u64 reply. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Split virtqueues after the VIRTIO 1.1 specification, section 2.6, driver's side. Indexes run free
- * and wrap at 2^16. The driver writes memory through guest_at(), which also keeps the record of
- * touched pages.
+ * Split virtqueues after the VIRTIO 1.1 specification, section 2.6, driver's side. Indexes run
+ * free and wrap at 2^16. The driver writes memory through guest_at(), which also keeps the record
+ * of touched pages.
  */
 #include "test/fake/fake_vhost_guest.h"
 
@@ -324,21 +324,27 @@ int fake_guest_send(struct fake_guest *guest, uint16_t pair, const void *frame, 
 	return 0;
 }
 
-/* One buffer's bytes to the frame; the buffer back to the device. The count of bytes. */
-static size_t ring_drain(struct fake_guest *guest, struct fake_ring *ring, uint16_t id, size_t skip,
-	size_t len, uint8_t *to, size_t max)
-{
-	size_t some = len > skip ? len - skip : 0;
+/* Where a received frame goes. */
+struct frame_room {
+	uint8_t *bytes;
+	size_t used, max;
+};
 
-	if (some > max)
-		some = max;
-	memcpy(to,
+/* One buffer's bytes after `skip` to the frame; the buffer back to the device. */
+static void ring_drain(struct fake_guest *guest, struct fake_ring *ring,
+	struct ring_used_entry entry, size_t skip, struct frame_room *room)
+{
+	size_t some = entry.len > skip ? entry.len - skip : 0;
+
+	if (some > room->max - room->used)
+		some = room->max - room->used;
+	memcpy(room->bytes + room->used,
 		(const uint8_t *)guest_peek(
-			guest, ring->buffers + (uint64_t)id * FAKE_GUEST_BUFFER) +
+			guest, ring->buffers + (uint64_t)entry.id * FAKE_GUEST_BUFFER) +
 			skip,
 		some);
-	ring_offer(guest, ring, id);
-	return some;
+	room->used += some;
+	ring_offer(guest, ring, (uint16_t)entry.id);
 }
 
 int fake_guest_receive(struct fake_guest *guest, uint16_t pair, void *frame, size_t max,
@@ -348,7 +354,7 @@ int fake_guest_receive(struct fake_guest *guest, uint16_t pair, void *frame, siz
 	uint16_t old = ring->avail_next;
 	struct frame_header header;
 	uint32_t len;
-	size_t total;
+	struct frame_room room = {frame, 0, max};
 	int id = ring_take_used(guest, ring, &len);
 
 	if (id < 0)
@@ -358,16 +364,15 @@ int fake_guest_receive(struct fake_guest *guest, uint16_t pair, void *frame, siz
 	if (info)
 		*info = (struct fake_frame_info){
 			header.flags, header.gso_type, header.csum_start, header.csum_offset};
-	total = ring_drain(guest, ring, (uint16_t)id, sizeof(header), len, frame, max);
+	ring_drain(guest, ring, (struct ring_used_entry){(uint32_t)id, len}, sizeof(header), &room);
 	for (uint16_t i = 1; i < header.buffers; i++) {
 		id = ring_take_used(guest, ring, &len);
 		if (id < 0)
 			return -EBADMSG;
-		total += ring_drain(
-			guest, ring, (uint16_t)id, 0, len, (uint8_t *)frame + total, max - total);
+		ring_drain(guest, ring, (struct ring_used_entry){(uint32_t)id, len}, 0, &room);
 	}
 	ring_kick(guest, ring, old);
-	return (int)total;
+	return (int)room.used;
 }
 
 int fake_guest_receive_wait(

@@ -3,12 +3,13 @@
 #define FAKE_VHOST_GUEST_H
 /*
  * A guest as vhost sees it: memory in a memfd, split rings in it, and the virtio-net driver that
- * works them. It knows nothing of sockets; fake_vhost_front.h is its VMM. It outlives connections,
- * so one guest can be stopped at one back end and started at another, and it can be copied as a
- * migration copies memory.
+ * works them. It knows nothing of sockets; fake_vhost_front.h is its VMM. It outlives
+ * connections, so one guest can be stopped at one back end and started at another, and it can be
+ * copied as a migration copies memory.
  *
  * Guest-physical addresses start at 0; the front end's "user addresses" are those of the mapping.
- * One thread per ring direction may send and receive; start, stop and copy need the guest at rest.
+ * One thread per ring direction may send and receive; start, stop and copy need the guest at
+ * rest.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -73,12 +74,15 @@ void fake_guest_reset(struct fake_guest *guest);
  */
 int fake_guest_send(struct fake_guest *guest, uint16_t pair, const void *frame, size_t len,
 	const struct fake_frame_info *info);
-/* Take back descriptors of sent frames; the count. fake_guest_send() does so when it has too few.
+/*
+ * Take back descriptors of sent frames; the count. fake_guest_send() does so when it has too few.
  */
 unsigned int fake_guest_reclaim(struct fake_guest *guest, uint16_t pair);
 
-/* A frame in: its length, or -EAGAIN. Merged buffers are put together; the buffer goes back to the
- * ring. */
+/*
+ * A frame in: its length, or -EAGAIN. Merged buffers are put together; the buffer goes back to
+ * the ring.
+ */
 int fake_guest_receive(struct fake_guest *guest, uint16_t pair, void *frame, size_t max,
 	struct fake_frame_info *info);
 /* The same, waiting for the back end's signal. -ETIMEDOUT. */
@@ -91,13 +95,13 @@ uint16_t fake_guest_used(const struct fake_guest *guest, uint16_t ring);
 /* Remember which pages the driver writes from now on (what a VMM's own dirty log sees). */
 void fake_guest_track(struct fake_guest *guest);
 /*
- * A second guest with a memory of its own, at the same guest-physical addresses: the destination of
- * a migration. Takes the driver's state too; ring descriptors (fds) are not carried.
+ * A second guest with a memory of its own, at the same guest-physical addresses: the destination
+ * of a migration. Takes the driver's state too; ring descriptors (fds) are not carried.
  */
 struct fake_guest *fake_guest_clone(const struct fake_guest *guest);
 /*
- * Last pass: copies the pages that `log` (a bit per page, may be NULL) or fake_guest_track() names,
- * and the driver's state. The count of pages.
+ * Last pass: copies the pages that `log` (a bit per page, may be NULL) or fake_guest_track()
+ * names, and the driver's state. The count of pages.
  */
 size_t fake_guest_copy_dirty(
 	struct fake_guest *to, const struct fake_guest *from, const uint8_t *log);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A vhost port and a guest: frames, rings, checksums, sleep. The front end is
- * test/fake/fake_vhost_front.c. */
+/*
+ * A vhost port and a guest: frames, rings, checksums, sleep. The front end is
+ * test/fake/fake_vhost_front.c.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

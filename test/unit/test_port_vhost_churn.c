@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Field case C09: ports come and go on several threads while front ends connect, stop half-way and
- * hang up. Meant for the address and thread sanitizers too. FERRY_CHURN_SECONDS sets how long (5).
+ * Field case C09: ports come and go on several threads while front ends connect, stop half-way
+ * and hang up. Meant for the address and thread sanitizers too. FERRY_CHURN_SECONDS sets how long
+ * (5).
  */
 #include <stdarg.h>
 #include <stddef.h>

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <rte_mbuf.h>
+
 #include "test/fake/fake_vhost_rig.h"
 
 #define C03_ROUNDS 100
@@ -252,6 +254,61 @@ static void a_second_front_end_waits_until_the_first_is_gone(void **state)
 	vhost_rig_close(&rig);
 }
 
+/* DPDK's own virtio driver as a front end we did not write, in this process, in both directions. */
+static void virtio_user(bool port_listens)
+{
+	struct port_params params = {.name = "nic",
+		.kind = PORT_ETH,
+		.queues = 1,
+		.tx_queues = 1,
+		.pool = fake_port_pool()};
+	char device[160], path[64];
+	struct fake_worker worker;
+	struct port *port, *nic;
+	struct rte_mbuf *m;
+	uint32_t got = 0;
+
+	snprintf(path, sizeof(path), "/tmp/ferry-test-%d-virtio", getpid());
+	fake_worker_init(&worker);
+	assert_int_equal(open_at(path, port_listens, &worker, &port), 0);
+	snprintf(device, sizeof(device), "net_virtio_user0,path=%s,server=%d", path, !port_listens);
+	params.device = device;
+	if (port_open(&params, &nic, error, sizeof(error)))
+		fail_msg("%s", error);
+	assert_true(fake_port_wait(port, true, 3000));
+	fake_worker_start(&worker, port);
+	for (int i = 0; i < 20000 && got < 200; i++) {
+		m = rte_pktmbuf_alloc(fake_port_pool());
+		memset(rte_pktmbuf_append(m, 100), 5, 100);
+		if (got + 50 < (uint32_t)i || port_tx(nic, 0, &m, 1) == 0)
+			rte_pktmbuf_free(m);
+		while (port_rx(nic, 0, &m, 1)) {
+			assert_int_equal(rte_pktmbuf_pkt_len(m), 100);
+			rte_pktmbuf_free(m);
+			got++;
+		}
+		usleep(100);
+	}
+	assert_int_equal(got, 200);
+	fake_worker_stop(&worker);
+	port_close(nic);
+	assert_true(fake_port_wait(port, false, 3000));
+	port_close(port);
+	fake_worker_destroy(&worker);
+}
+
+static void the_virtio_driver_of_dpdk_connects_to_a_listening_port(void **state)
+{
+	(void)state;
+	virtio_user(true);
+}
+
+static void a_port_connects_to_the_virtio_driver_of_dpdk(void **state)
+{
+	(void)state;
+	virtio_user(false);
+}
+
 static void nothing_is_left_behind(void **state)
 {
 	struct vhost_rig rig;
@@ -281,6 +338,8 @@ int main(void)
 		cmocka_unit_test(c10_each_change_of_a_connect_error_is_told_once),
 		cmocka_unit_test(two_ports_cannot_have_one_path),
 		cmocka_unit_test(a_second_front_end_waits_until_the_first_is_gone),
+		cmocka_unit_test(the_virtio_driver_of_dpdk_connects_to_a_listening_port),
+		cmocka_unit_test(a_port_connects_to_the_virtio_driver_of_dpdk),
 		cmocka_unit_test(nothing_is_left_behind),
 	};
 

@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <rte_mbuf.h>
+
 #include "test/fake/fake_vhost_rig.h"
 
 #define HEADER 12
@@ -113,8 +115,9 @@ static void c01_the_dirty_log_message_is_answered_under_traffic(void **state)
 	traffic_start(&traffic, &rig);
 	for (int i = 0; i < 20; i++) {
 		start = fake_port_now_us();
-		assert_int_equal(fake_front_send_fds(&rig.front, FAKE_SET_LOG_BASE, &area,
-					 sizeof(area), &fd, 1),
+		assert_int_equal(fake_front_send_message(
+					 &rig.front, &(struct fake_message){FAKE_SET_LOG_BASE,
+							     &area, sizeof(area), &fd, 1}),
 			0);
 		assert_true(fake_front_reply(&rig.front, FAKE_SET_LOG_BASE, answer, sizeof(answer),
 				    100) >= 0);
@@ -151,8 +154,9 @@ static void c01_a_wrong_dirty_log_closes_the_connection_and_nothing_else(void **
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		vhost_rig_connect(&rig);
 		vhost_rig_start(&rig, 1);
-		assert_int_equal(fake_front_send_fds(&rig.front, FAKE_SET_LOG_BASE, &wrong[i].area,
-					 sizeof(wrong[i].area), &fd, wrong[i].with_fd),
+		assert_int_equal(fake_front_send_message(&rig.front,
+					 &(struct fake_message){FAKE_SET_LOG_BASE, &wrong[i].area,
+						 sizeof(wrong[i].area), &fd, wrong[i].with_fd}),
 			0);
 		assert_true(fake_front_hung_up(&rig.front, 100));
 		fake_front_close(&rig.front);
@@ -176,7 +180,8 @@ static void c01_without_the_feature_the_front_end_is_not_left_waiting(void **sta
 	vhost_rig_open(&rig, 1, true);
 	rig.front.protocol_wanted &= ~FAKE_P_LOG_SHMFD;
 	vhost_rig_boot(&rig, &small);
-	fake_front_send_fds(&rig.front, FAKE_SET_LOG_BASE, &area, sizeof(area), &fd, 1);
+	fake_front_send_message(
+		&rig.front, &(struct fake_message){FAKE_SET_LOG_BASE, &area, sizeof(area), &fd, 1});
 	ret = fake_front_reply(&rig.front, FAKE_SET_LOG_BASE, answer, sizeof(answer), 100);
 	assert_true(ret >= 0 || ret == -ECONNRESET);
 	close(fd);
@@ -311,10 +316,54 @@ static void a_call_descriptor_that_may_block_workers_is_refused(void **state)
 	assert_int_equal(pipe(pipes), 0);
 	vhost_rig_open(&rig, 1, true);
 	vhost_rig_boot(&rig, &small);
-	fake_front_send_fds(&rig.front, FAKE_SET_VRING_CALL, &ring, sizeof(ring), &pipes[1], 1);
+	fake_front_send_message(&rig.front,
+		&(struct fake_message){FAKE_SET_VRING_CALL, &ring, sizeof(ring), &pipes[1], 1});
 	assert_true(fake_front_hung_up(&rig.front, 1000));
 	close(pipes[0]);
 	close(pipes[1]);
+	vhost_rig_close(&rig);
+}
+
+/* The guest's avail index, as far ahead as it likes. */
+static void claim(struct fake_guest *guest, uint16_t ring, uint16_t entries)
+{
+	uint16_t index = (uint16_t)(fake_guest_used(guest, ring) + entries);
+
+	memcpy(guest->memory + guest->ring[ring].avail + 2, &index, sizeof(index));
+}
+
+static void a_guest_that_claims_more_than_its_ring_holds_overruns_nothing(void **state)
+{
+	struct rte_mbuf *mbufs[32];
+	struct port_info info;
+	struct vhost_rig rig;
+	uint16_t n;
+
+	(void)state;
+	vhost_rig_open(&rig, 1, true);
+	vhost_rig_boot(&rig, &(struct fake_guest_params){.pairs = 1, .size = 16});
+	claim(rig.guest, 0, 16);
+	for (int i = 0; i < 32; i++) {
+		mbufs[i] = rte_pktmbuf_alloc(fake_port_pool());
+		rte_pktmbuf_append(mbufs[i], 60);
+	}
+	assert_int_equal(port_tx(rig.port, 0, mbufs, 1), 1);
+	claim(rig.guest, 0, 17);
+	assert_int_equal(port_tx(rig.port, 0, &mbufs[1], 31), 0);
+	rte_pktmbuf_free_bulk(&mbufs[1], 31);
+	port_info(rig.port, &info);
+	assert_int_equal(info.rings_broken, 1);
+	claim(rig.guest, 1, 40000);
+	n = port_rx(rig.port, 0, mbufs, 32);
+	assert_true(n <= 16);
+	rte_pktmbuf_free_bulk(mbufs, n);
+	/* Set up again, all is well. */
+	assert_int_equal(fake_front_stop(&rig.front, rig.guest, 1), 0);
+	fake_guest_reset(rig.guest);
+	rig.guest->ring[0].base = rig.guest->ring[1].base = 0;
+	vhost_rig_start(&rig, 1);
+	fake_worker_start(&rig.worker, rig.port);
+	vhost_rig_ping(&rig, 1);
 	vhost_rig_close(&rig);
 }
 
@@ -339,8 +388,9 @@ static void f01_extra_descriptors_stay_in_no_process(void **state)
 	for (uint32_t request = 1; request < FAKE_REQUEST_MAX; request++) {
 		assert_int_equal(fake_front_connect(&rig.front, rig.path, 1000), 0);
 		for (int i = 0; i < F01_MESSAGES / 32; i++)
-			sent += !fake_front_send_fds(&rig.front, request, payload,
-				request == FAKE_GET_FEATURES ? 0 : 8, fds, F01_FDS);
+			sent += !fake_front_send_message(&rig.front,
+				&(struct fake_message){request, payload,
+					request == FAKE_GET_FEATURES ? 0 : 8, fds, F01_FDS});
 		assert_true(fake_front_hung_up(&rig.front, 1000));
 		fake_front_close(&rig.front);
 		vhost_rig_ping(&other, (uint16_t)request);
@@ -368,8 +418,9 @@ static void f01_allowed_descriptors_replace_each_other(void **state)
 	vhost_rig_boot(&rig, &small);
 	before = fake_port_open_fds();
 	for (int i = 0; i < F01_MESSAGES; i++) {
-		assert_int_equal(fake_front_send_fds(
-					 &rig.front, requests[i % 3], &ring, sizeof(ring), &fd, 1),
+		assert_int_equal(
+			fake_front_send_message(&rig.front, &(struct fake_message){requests[i % 3],
+								    &ring, sizeof(ring), &fd, 1}),
 			0);
 		if (i % 100 == 0) {
 			assert_int_equal(fake_front_get(&rig.front, FAKE_GET_FEATURES, &value), 0);
@@ -394,6 +445,7 @@ int main(void)
 		cmocka_unit_test(memory_beyond_its_file_is_refused),
 		cmocka_unit_test(a_ring_that_grows_after_its_address_was_checked_is_refused),
 		cmocka_unit_test(a_call_descriptor_that_may_block_workers_is_refused),
+		cmocka_unit_test(a_guest_that_claims_more_than_its_ring_holds_overruns_nothing),
 		cmocka_unit_test(f01_extra_descriptors_stay_in_no_process),
 		cmocka_unit_test(f01_allowed_descriptors_replace_each_other),
 	};
