@@ -166,6 +166,9 @@ static int sessions_of(struct vport *v, void *arg)
 	struct session_walk walk;
 	bool end = false;
 
+	/* What a vport has left behind where it no longer serves is on its way out. */
+	if (role_duty(vport_role(v)) != ROLE_DUTY_FORWARD)
+		return 0;
 	session_walk_begin(&walk, v, 0);
 	while (!end) {
 		uint32_t count;
