@@ -462,15 +462,17 @@ int vhost_link_open(const struct vhost_link_params *params, struct vhost_link **
 	ret = vhost_socket_open(&link->socket, params, error, error_len);
 	if (ret)
 		goto put;
+	/* Once entered, the hub's thread may tell the owner something, and the owner asks the link back. */
+	*out = link;
 	ret = link_enter(link);
 	if (ret) {
 		port_fail(error, error_len, -ret, "%s: another port has this path", params->path);
 		goto close_socket;
 	}
-	*out = link;
 	return 0;
 
 close_socket:
+	*out = NULL;
 	vhost_socket_close(&link->socket);
 put:
 	hub_put();

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -183,6 +184,42 @@ static void c10_a_stale_socket_is_replaced_a_live_one_and_a_file_are_refused(voi
 	assert_int_equal(unlink(path), 0);
 }
 
+static void ask_port(void *arg, struct port *port, enum port_event event)
+{
+	struct port_info info;
+
+	if (event != PORT_STATUS)
+		return;
+	port_info(port, &info);
+	__atomic_fetch_add((int *)arg, info.last_error[0] != '\0', __ATOMIC_RELAXED);
+}
+
+/* Its first connect fails on the events thread, perhaps before port_open() has returned. */
+static void a_port_can_be_asked_from_an_event_while_it_opens(void **state)
+{
+	int told = 0;
+	struct port_params params = {.name = "asked",
+		.kind = PORT_VHOST,
+		.path = "/nonexistent/asked.sock",
+		.queues = 1,
+		.pool = fake_port_pool(),
+		.listener = {.event = ask_port, .arg = &told}};
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		struct port *port;
+
+		uint64_t deadline_us = fake_port_now_us() + 1000000;
+
+		assert_int_equal(port_open(&params, &port, NULL, 0), 0);
+		while (__atomic_load_n(&told, __ATOMIC_RELAXED) <= i &&
+			fake_port_now_us() < deadline_us)
+			sched_yield();
+		port_close(port);
+	}
+	assert_int_equal(__atomic_load_n(&told, __ATOMIC_RELAXED), 300);
+}
+
 static void two_ports_cannot_have_one_path(void **state)
 {
 	struct port *port, *other;
@@ -336,6 +373,7 @@ int main(void)
 			c10_a_path_of_107_bytes_works_and_of_108_is_refused_with_the_limit),
 		cmocka_unit_test(c10_a_stale_socket_is_replaced_a_live_one_and_a_file_are_refused),
 		cmocka_unit_test(c10_each_change_of_a_connect_error_is_told_once),
+		cmocka_unit_test(a_port_can_be_asked_from_an_event_while_it_opens),
 		cmocka_unit_test(two_ports_cannot_have_one_path),
 		cmocka_unit_test(a_second_front_end_waits_until_the_first_is_gone),
 		cmocka_unit_test(the_virtio_driver_of_dpdk_connects_to_a_listening_port),
