@@ -462,7 +462,7 @@ int vhost_link_open(const struct vhost_link_params *params, struct vhost_link **
 	ret = vhost_socket_open(&link->socket, params, error, error_len);
 	if (ret)
 		goto put;
-	/* Once entered, the hub's thread may tell the owner something, and the owner asks the link back. */
+	/* Once entered, the hub's thread may tell the owner, and the owner asks the link back. */
 	*out = link;
 	ret = link_enter(link);
 	if (ret) {

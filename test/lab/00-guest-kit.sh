@@ -94,6 +94,7 @@ completed() {
 	[[ $(guest_qmp vm1 query-migrate | json - '["status"]') == completed ]]
 }
 check "a guest moves to another QEMU" wait_for -t 30 completed
-is "and answers there, its memory with it" "$(guest_run vm2 'cat /tmp/mark')" moved
+check "it answers there" wait_for -t 60 guest_run vm2 -t 10 true
+is "its memory came with it" "$(guest_run vm2 'cat /tmp/mark')" moved
 guest_stop vm1
 check "killing a guest is clean" proc_kill vm2
