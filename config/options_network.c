@@ -135,8 +135,8 @@ static const struct config_option external_network[] = {
 	OPTION(config_external_network, gateway_mac, MAC,
 		.help = "Inner MAC of that gateway. Unset: the peer's gateway MAC."),
 	OPTION(config_external_network, anchor, NAME, .max = NAME_MAX_LEN,
-		.help = "Host that answers for shared addresses and hands packets on by port "
-			"range. Unset: this one."),
+		.help = "Host that answers ARP and ND for shared addresses and hands packets on by "
+			"port range; the same on all hosts. Unset: this one."),
 };
 
 const struct config_section config_section_external_network =

@@ -34,11 +34,14 @@ static enum drop_reason check_destination_mac(const struct worker *w, const stru
 {
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, const struct rte_ether_hdr *);
 	const struct vport *v = p->vport;
+	uint32_t vni = session_key_vni(&p->key);
 
-	(void)w;
 	if (rte_is_same_ether_addr(&ether->dst_addr, &v->mac) ||
 		rte_is_same_ether_addr(&ether->dst_addr, &v->vpc->gateway_mac) ||
 		!(p->flags & PKT_FROM_UPLINK))
+		return DROP_NONE;
+	if (vni != v->vni && vpc_anchor_mac(engine_vpc_find(w->engine, vni), w->engine->uplink,
+				     &ether->dst_addr))
 		return DROP_NONE;
 	return DROP_WRONG_MAC;
 }
@@ -273,11 +276,15 @@ static bool role_settles(const struct worker *w, struct pkt *p)
 	return true;
 }
 
-/* A fragment's parked companions follow once its own verdict is known. */
+/*
+ * A fragment's parked companions follow once its own verdict is known: to the VM, into the hold, or
+ * to where the first one has just been sent on.
+ */
 static void release_fragments(struct worker *w, struct pkt *p)
 {
+	enum drop_reason verdict = p->drop == DROP_CONSUMED ? DROP_NONE : (enum drop_reason)p->drop;
 	struct rte_mbuf *mbufs[FRAG_PIECES_MAX];
-	uint16_t count = frag_verdict(w->engine->frags, p, p->drop, mbufs, FRAG_PIECES_MAX);
+	uint16_t count = frag_verdict(w->engine->frags, p, verdict, mbufs, FRAG_PIECES_MAX);
 
 	w->stats->unparked += count;
 	for (uint16_t i = 0; i < count; i++) {
@@ -330,12 +337,17 @@ static void admit_session(struct worker *w, struct pkt *p)
 
 /*
  * A fragment for an identity that does not serve here is not judged here: it goes on as it came.
- * (Where the port decides who it is for, only the fragment store can tell.)
+ * Where the port decides who it is for, only the fragment store can tell.
  */
 static bool fragment_settles(struct worker *w, struct pkt *p)
 {
-	enum drop_reason reason = locate_vport(w, p);
+	struct session_tuple tuple;
+	enum drop_reason reason;
 
+	parse_tuple(p, &tuple);
+	if (location_is_shared(w->engine->locations, tuple.vni, &tuple.local))
+		return false;
+	reason = locate_vport(w, p);
 	if (!p->mbuf)
 		return true;
 	return reason == DROP_NONE && role_settles(w, p);
@@ -368,7 +380,6 @@ void admit_packet(struct worker *w, struct pkt *p)
 		}
 	}
 	admit_session(w, p);
-	if ((p->flags & (PKT_FRAGMENT | PKT_LATER_FRAGMENT)) == PKT_FRAGMENT &&
-		!(p->flags & PKT_ASIDE))
+	if ((p->flags & (PKT_FRAGMENT | PKT_LATER_FRAGMENT)) == PKT_FRAGMENT)
 		release_fragments(w, p);
 }

@@ -176,13 +176,26 @@ void deliver_tunnel(
 
 /* ---- the verdicts ---- */
 
+static void drop_packet(struct worker *w, struct pkt *p, enum drop_reason reason)
+{
+	worker_count_drop(w, reason);
+	rte_pktmbuf_free(p->mbuf);
+}
+
 static void deliver_egress(struct worker *w, struct pkt *p)
 {
 	struct location *location = p->session->location;
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
-	uint32_t kind = atomic_load_explicit(&location->kind, memory_order_acquire);
-	struct tunnel *tunnel = atomic_load_explicit(&location->tunnel, memory_order_acquire);
+	struct tunnel *tunnel;
+	uint32_t kind;
 
+	/* Ended, or looked for anew, by another worker just now. */
+	if (unlikely(!location)) {
+		drop_packet(w, p, DROP_NO_ROUTE);
+		return;
+	}
+	kind = atomic_load_explicit(&location->kind, memory_order_acquire);
+	tunnel = atomic_load_explicit(&location->tunnel, memory_order_acquire);
 	if (!rte_is_zero_ether_addr(&location->mac))
 		ether->dst_addr = location->mac;
 	if (unlikely(p->session->action.set & SESSION_ACT_ROUTED))
@@ -196,8 +209,8 @@ static void deliver_egress(struct worker *w, struct pkt *p)
 		if (worker_backlog(w, &entry))
 			w->stats->delivered++;
 	} else {
-		worker_count_drop(w, DROP_NO_ROUTE);
-		rte_pktmbuf_free(p->mbuf);
+		session_location_lost(p->session, location);
+		drop_packet(w, p, DROP_NO_ROUTE);
 	}
 }
 
@@ -213,12 +226,6 @@ static void deliver_ingress(struct worker *w, struct pkt *p)
 	ether->dst_addr = p->vport->mac;
 	w->stats->delivered++;
 	deliver_vport(w, p->vport, p->mbuf);
-}
-
-static void drop_packet(struct worker *w, struct pkt *p, enum drop_reason reason)
-{
-	worker_count_drop(w, reason);
-	rte_pktmbuf_free(p->mbuf);
 }
 
 /* Its sender does not know yet that the identity has moved: tell whoever can tell it, now and then.
@@ -237,9 +244,9 @@ static void relay_note(struct worker *w, const struct pkt *p, const struct peer 
 
 /*
  * On to the identity's host. Never back to where it came from; one hop less in the outer TTL, where
- * a sender that is no Ferry may have used 1.
+ * a sender that is no Ferry may have used 1. told: its sender need not hear of it.
  */
-static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunnel *to)
+static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunnel *to, bool told)
 {
 	const struct peer *peer = pkt_peer(w, p);
 	uint8_t ttl = VXLAN_TTL;
@@ -250,7 +257,8 @@ static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunne
 		if (peer->tunnel == to)
 			return DROP_RELAY_LOOP;
 		ttl = p->outer_ttl > 1 ? (uint8_t)(p->outer_ttl - 1) : RELAY_TTL_FLOOR;
-		relay_note(w, p, peer);
+		if (!told)
+			relay_note(w, p, peer);
 	}
 	w->stats->relayed++;
 	if (p->vport)
@@ -259,10 +267,28 @@ static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunne
 	return DROP_NONE;
 }
 
+/*
+ * What came to the anchor of a shared address goes on to whoever has the port, by his MAC. Its
+ * sender does right, there is nothing to tell it.
+ */
+static bool anchor_passes_on(struct worker *w, struct pkt *p, const struct location *location)
+{
+	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
+
+	if (location->port_last == 0 || !(p->flags & PKT_FROM_UPLINK) ||
+		!vpc_anchor_mac(engine_vpc_find(w->engine, location->vni), w->engine->uplink,
+			&ether->dst_addr))
+		return false;
+	if (!rte_is_zero_ether_addr(&location->mac))
+		ether->dst_addr = location->mac;
+	return true;
+}
+
 enum drop_reason deliver_elsewhere(struct worker *w, struct pkt *p, struct location *location)
 {
-	enum drop_reason reason =
-		relay_into(w, p, atomic_load_explicit(&location->tunnel, memory_order_acquire));
+	bool told = anchor_passes_on(w, p, location);
+	enum drop_reason reason = relay_into(
+		w, p, atomic_load_explicit(&location->tunnel, memory_order_acquire), told);
 
 	if (reason != DROP_NONE)
 		return reason;
@@ -273,8 +299,8 @@ enum drop_reason deliver_elsewhere(struct worker *w, struct pkt *p, struct locat
 /* FROZEN, MOVED. */
 static void relay_packet(struct worker *w, struct pkt *p)
 {
-	enum drop_reason reason =
-		relay_into(w, p, atomic_load_explicit(&p->vport->relay_to, memory_order_acquire));
+	enum drop_reason reason = relay_into(
+		w, p, atomic_load_explicit(&p->vport->relay_to, memory_order_acquire), false);
 
 	if (reason != DROP_NONE)
 		drop_packet(w, p, reason);

@@ -137,6 +137,11 @@ struct vpc_spec {
 	const struct route_spec *routes;
 	uint32_t route_count;
 	bool flood; /* broadcast and multicast to local vports and peers of the VNI */
+	/*
+	 * Of an external network: this host answers ARP and ND for its shared addresses (those
+	 * known by port range), with the uplink's MAC, and hands on what comes for them.
+	 */
+	bool anchor;
 };
 int engine_vpc_set(struct engine *engine, const struct vpc_spec *spec, char *error,
 	size_t error_len); /* [G] make or change */

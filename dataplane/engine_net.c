@@ -242,6 +242,7 @@ static struct vpc *vpc_create(struct engine *engine, const struct vpc_spec *spec
 	snprintf(vpc->name, sizeof(vpc->name), "%s", spec->name);
 	vpc->gateway_mac = spec->gateway_mac;
 	vpc->flood = spec->flood;
+	vpc->anchor = spec->anchor;
 	vpc->subnets = RTE_MIN(spec->subnets, (uint16_t)VPC_SUBNETS_MAX);
 	memcpy(vpc->gateway, spec->gateway, sizeof(vpc->gateway));
 	memcpy(vpc->subnet, spec->subnet, sizeof(vpc->subnet));
@@ -478,7 +479,7 @@ int engine_location_apply(struct engine *engine, const struct location_spec *spe
 		if (!tunnel)
 			return -EAFNOSUPPORT;
 	}
-	location = location_find(engine->locations, spec->vni, &spec->addr, spec->port_first);
+	location = location_exact(engine->locations, spec->vni, &spec->addr, spec->port_first);
 	if (location)
 		old = atomic_load(&location->tunnel);
 	rc = location_set(engine->locations, spec, tunnel, &location);
@@ -495,7 +496,7 @@ int engine_location_set(struct engine *engine, const struct location_spec *spec)
 	int rc;
 
 	pthread_mutex_lock(&engine->mutex);
-	known = location_find(engine->locations, spec->vni, &spec->addr, spec->port_first);
+	known = location_exact(engine->locations, spec->vni, &spec->addr, spec->port_first);
 	/* What a vport here owns is not moved from outside: roles decide that. */
 	if (known && atomic_load(&known->kind) == LOCATION_LOCAL && spec->kind != LOCATION_LOCAL)
 		rc = -EBUSY;
@@ -524,7 +525,7 @@ int engine_location_del(
 	int rc = 0;
 
 	pthread_mutex_lock(&engine->mutex);
-	known = location_find(engine->locations, vni, addr, port_first);
+	known = location_exact(engine->locations, vni, addr, port_first);
 	if (!known)
 		rc = -ENOENT;
 	else if (atomic_load(&known->kind) == LOCATION_LOCAL)

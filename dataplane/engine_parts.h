@@ -22,8 +22,13 @@ int engine_location_apply(struct engine *engine, const struct location_spec *spe
 void engine_location_drop(
 	struct engine *engine, uint32_t vni, const struct in6_addr *addr, uint16_t port_first);
 
-/* Own identities of a vport in and out of the location table; under the mutex. */
+/*
+ * Own identities of a vport in and out of the location table; under the mutex. A location that
+ * stays is the same object, for its neighbours' sessions point to it: so after a change add() what
+ * is listed, then prune() what is not. After a failed add() some are in.
+ */
 int engine_identities_add(struct engine *engine, struct vport *v);
+void engine_identities_prune(struct engine *engine, struct vport *v);
 void engine_identities_del(struct engine *engine, struct vport *v);
 
 /* Give v a hold, or open its old one; under the mutex. */

@@ -42,7 +42,7 @@ static void identity_spec(const struct vport *v, struct location_spec *spec)
 static int identity_set(struct engine *engine, const struct vport *v, struct location_spec *spec)
 {
 	struct location *known =
-		location_find(engine->locations, spec->vni, &spec->addr, spec->port_first);
+		location_exact(engine->locations, spec->vni, &spec->addr, spec->port_first);
 	struct vport *other = known ? atomic_load(&known->vport) : NULL;
 
 	if (other && other != v && atomic_load(&known->kind) == LOCATION_LOCAL)
@@ -81,32 +81,47 @@ int engine_identities_add(struct engine *engine, struct vport *v)
 		spec.port_last = id->id.port_last;
 		rc = identity_set(engine, v, &spec);
 	}
-	if (rc != 0)
-		engine_identities_del(engine, v);
 	return rc;
 }
 
 struct forget {
-	struct engine *engine;
-	struct vport *vport;
+	const struct vport *vport;
+	bool all; /* else: what is not among its lists any more */
 	struct location *found;
 };
+
+static bool is_listed(const struct vport *v, const struct location *location)
+{
+	const struct vport_addresses *own = atomic_load(&v->addresses);
+	uint16_t port_first = rte_be_to_cpu_16(location->port_first);
+
+	for (uint16_t i = 0; i < own->ip_count && location->vni == v->vni; i++)
+		if (addr_equal(&own->ip[i], &location->addr))
+			return true;
+	for (uint16_t i = 0; i < own->allowed_count && location->vni == v->vni; i++)
+		if (own->allowed_plen[i] == 128 && addr_equal(&own->allowed[i], &location->addr))
+			return true;
+	for (const struct vport_identity *id = v->identities; id; id = id->next)
+		if (id->id.vni == location->vni && id->id.port_first == port_first &&
+			addr_equal(&id->id.addr, &location->addr))
+			return true;
+	return false;
+}
 
 static int location_of_vport(struct location *location, void *arg)
 {
 	struct forget *forget = arg;
 
-	if (atomic_load(&location->vport) != forget->vport)
+	if (atomic_load(&location->vport) != forget->vport ||
+		(!forget->all && is_listed(forget->vport, location)))
 		return 0;
 	forget->found = location;
 	return 1;
 }
 
 /* What was the vport's own goes; where it moved to (or waits to come from) stays known. */
-void engine_identities_del(struct engine *engine, struct vport *v)
+static void identities_forget(struct engine *engine, struct forget forget)
 {
-	struct forget forget = {.engine = engine, .vport = v};
-
 	while (location_foreach(engine->locations, location_of_vport, &forget) != 0) {
 		struct location *location = forget.found;
 
@@ -116,6 +131,16 @@ void engine_identities_del(struct engine *engine, struct vport *v)
 			engine_location_drop(engine, location->vni, &location->addr,
 				rte_be_to_cpu_16(location->port_first));
 	}
+}
+
+void engine_identities_del(struct engine *engine, struct vport *v)
+{
+	identities_forget(engine, (struct forget){.vport = v, .all = true});
+}
+
+void engine_identities_prune(struct engine *engine, struct vport *v)
+{
+	identities_forget(engine, (struct forget){.vport = v});
 }
 
 /* ---- hold and relay ---- */

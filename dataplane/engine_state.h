@@ -33,7 +33,7 @@ struct vpc {
 	uint32_t vni;
 	char name[VPORT_NAME_MAX];
 	struct rte_ether_addr gateway_mac;
-	bool flood;
+	bool flood, anchor;
 	uint16_t subnets;
 	uint8_t gateway4, gateway6; /* index of the first gateway of a family */
 	struct in6_addr gateway[VPC_SUBNETS_MAX], subnet[VPC_SUBNETS_MAX];
@@ -73,6 +73,13 @@ struct uplink {
 	struct neigh_table *neigh;
 	struct port_stats *stats; /* by worker; last: control */
 };
+
+/* Is it the MAC that the anchor of shared addresses is known by in this VPC? */
+static inline bool vpc_anchor_mac(
+	const struct vpc *vpc, const struct uplink *uplink, const struct rte_ether_addr *mac)
+{
+	return vpc && vpc->anchor && rte_is_same_ether_addr(mac, &uplink->params.mac);
+}
 
 struct engine_plugin {
 	const struct plugin_descriptor *descriptor;

@@ -262,8 +262,10 @@ static int vport_publish(struct engine *engine, struct vport *v, const struct vp
 		rc = engine_hold_make(v);
 	if (rc == 0)
 		rc = engine_identities_add(engine, v);
-	if (rc != 0)
+	if (rc != 0) {
+		engine_identities_del(engine, v);
 		return engine_fail(error, error_len, rc, "vport %s: identity in use", spec->name);
+	}
 	atomic_store_explicit(&engine->vport[v->id], v, memory_order_release);
 	return 0;
 }
@@ -372,10 +374,11 @@ static struct vport_addresses *vport_readdress(
 	struct vport_addresses *old;
 
 	pthread_mutex_lock(&engine->mutex);
-	engine_identities_del(engine, v);
 	old = atomic_exchange(&v->addresses, own);
 	plugin_view_fill(v, own);
 	*rc = engine_identities_add(engine, v);
+	if (*rc == 0)
+		engine_identities_prune(engine, v);
 	pthread_mutex_unlock(&engine->mutex);
 	return old;
 }

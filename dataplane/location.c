@@ -88,7 +88,7 @@ struct location *location_find(const struct location_table *table, uint32_t vni,
 	return NULL;
 }
 
-static struct location *location_exact(const struct location_table *table, uint32_t vni,
+struct location *location_exact(const struct location_table *table, uint32_t vni,
 	const struct in6_addr *addr, uint16_t port_first)
 {
 	struct location *location = location_head(table, vni, addr);
@@ -96,6 +96,14 @@ static struct location *location_exact(const struct location_table *table, uint3
 	while (location && location->port_first != rte_cpu_to_be_16(port_first))
 		location = atomic_load_explicit(&location->next, memory_order_acquire);
 	return location;
+}
+
+bool location_is_shared(
+	const struct location_table *table, uint32_t vni, const struct in6_addr *addr)
+{
+	const struct location *location = location_head(table, vni, addr);
+
+	return location && location->port_last != 0;
 }
 
 /* A config entry never replaces what was learned; among the same source the epoch decides. */

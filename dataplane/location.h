@@ -69,6 +69,12 @@ void location_table_free(struct location_table *table);
 /* Worker or mutator; NULL when unknown. port: host order, 0 when the protocol has none. */
 struct location *location_find(const struct location_table *table, uint32_t vni,
 	const struct in6_addr *addr, uint16_t port);
+/* The one that was made with this first port (0: of the whole address), or NULL. */
+struct location *location_exact(const struct location_table *table, uint32_t vni,
+	const struct in6_addr *addr, uint16_t port_first);
+/* Known, and shared by port ranges: only with a port is it somebody's. */
+bool location_is_shared(
+	const struct location_table *table, uint32_t vni, const struct in6_addr *addr);
 
 /*
  * Make or change, under the engine mutex. A lower epoch than the known one is refused (-ESTALE), a

@@ -167,10 +167,9 @@ static int identity_del(
 		return -ENOENT;
 	*at = gone->next;
 	free(gone);
-	if (!vport_is_located(engine, v))
-		return 0;
-	engine_identities_del(engine, v);
-	return engine_identities_add(engine, v);
+	if (vport_is_located(engine, v))
+		engine_identities_prune(engine, v);
+	return 0;
 }
 
 static int host_identity_del(
@@ -206,7 +205,7 @@ static int identity_add(
 	if (rc != 0) {
 		v->identities = entry->next;
 		free(entry);
-		engine_identities_add(engine, v);
+		engine_identities_prune(engine, v);
 	}
 	return rc;
 }

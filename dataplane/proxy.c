@@ -2,7 +2,8 @@
 /*
  * ARP and neighbour discovery in a VPC never cross it: a local vport's question is answered from
  * what the config and the moves know; a question through the tunnel is answered only for a local
- * vport that serves (for anybody else's address it would capture the MAC). Announcements are
+ * vport that serves (for anybody else's address it would capture the MAC), and by the anchor of an
+ * external network for addresses shared by port ranges, whoever has them. Announcements are
  * consumed: identities are not learnt from data.
  */
 #include <rte_arp.h>
@@ -117,23 +118,33 @@ static enum drop_reason answer_vport(struct worker *w, struct pkt *p, const stru
 	return DROP_CONSUMED;
 }
 
-static enum drop_reason answer_tunnel(struct worker *w, struct pkt *p, const struct question *q)
+static enum drop_reason answer_back(
+	struct worker *w, struct pkt *p, const struct question *q, const struct rte_ether_addr *mac)
 {
-	const struct location *location =
-		location_find(w->engine->locations, session_key_vni(&p->key), &q->target, 0);
-	const struct vport *v =
-		location ? atomic_load_explicit(&location->vport, memory_order_acquire) : NULL;
-	struct rte_mbuf *m;
+	struct rte_mbuf *m =
+		arp_nd_answer(w->engine->pool, &q->target, mac, &q->sender, &q->sender_mac);
 
-	if (!v || atomic_load_explicit(&location->kind, memory_order_acquire) != LOCATION_LOCAL)
-		return DROP_CONSUMED;
-	if (role_duty(vport_role(v)) != ROLE_DUTY_FORWARD)
-		return DROP_PASSIVE;
-	m = arp_nd_answer(w->engine->pool, &q->target, &v->mac, &q->sender, &q->sender_mac);
 	if (!m)
 		return DROP_NO_MBUF;
 	deliver_back(w, p, m);
 	return DROP_CONSUMED;
+}
+
+static enum drop_reason answer_tunnel(struct worker *w, struct pkt *p, const struct question *q)
+{
+	uint32_t vni = session_key_vni(&p->key);
+	const struct location *location = location_find(w->engine->locations, vni, &q->target, 0);
+	const struct vpc *vpc = engine_vpc_find(w->engine, vni);
+	const struct vport *v;
+
+	if (vpc && vpc->anchor && location_is_shared(w->engine->locations, vni, &q->target))
+		return answer_back(w, p, q, &w->engine->uplink->params.mac);
+	v = location ? atomic_load_explicit(&location->vport, memory_order_acquire) : NULL;
+	if (!v || atomic_load_explicit(&location->kind, memory_order_acquire) != LOCATION_LOCAL)
+		return DROP_CONSUMED;
+	if (role_duty(vport_role(v)) != ROLE_DUTY_FORWARD)
+		return DROP_PASSIVE;
+	return answer_back(w, p, q, &v->mac);
 }
 
 static enum drop_reason statement_ok(const struct pkt *p)

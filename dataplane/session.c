@@ -70,8 +70,16 @@ static enum drop_reason session_reserve(struct vport *v, uint16_t slab, struct s
 
 static void session_location_put(struct session *s)
 {
-	if (s->location && location_unref(s->location))
-		engine_defer(s->vport->engine, s->location, free);
+	struct location *location = __atomic_exchange_n(&s->location, NULL, __ATOMIC_ACQ_REL);
+
+	if (location && location_unref(location))
+		engine_defer(s->vport->engine, location, free);
+}
+
+void session_location_lost(struct session *s, struct location *was)
+{
+	if (__sync_bool_compare_and_swap(&s->location, was, NULL) && location_unref(was))
+		engine_defer(s->vport->engine, was, free);
 }
 
 /* Was never seen by the table under its first key. */

@@ -356,7 +356,7 @@ static int guest_ground(
 	for (uint32_t i = 0; i < part->n_external_networks && rc == 0; i++)
 		if (!network_listed(own, part->external_networks[i].name))
 			rc = setup_external_apply(
-				ferry->setup, &part->external_networks[i], error, error_len);
+				ferry->setup, own, &part->external_networks[i], error, error_len);
 	for (uint32_t i = 0; i < part->n_locations && rc == 0; i++) {
 		/* A VTEP of a family that we have no address of does not stop the move. */
 		setup_location_apply(ferry->setup, &part->locations[i], error, error_len);

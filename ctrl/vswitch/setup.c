@@ -103,7 +103,8 @@ static int setup_net(struct setup *setup, char *error, size_t error_len)
 	for (uint32_t i = 0; i < config->n_vpcs && rc == 0; i++)
 		rc = setup_vpc_apply(setup, config, &config->vpcs[i], error, error_len);
 	for (uint32_t i = 0; i < config->n_external_networks && rc == 0; i++)
-		rc = setup_external_apply(setup, &config->external_networks[i], error, error_len);
+		rc = setup_external_apply(
+			setup, config, &config->external_networks[i], error, error_len);
 	for (uint32_t i = 0; i < config->n_locations && rc == 0; i++)
 		rc = setup_location_apply(setup, &config->locations[i], error, error_len);
 	return rc;

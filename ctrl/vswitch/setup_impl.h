@@ -24,8 +24,9 @@ int setup_peer_apply(
 int setup_peer_remove(struct setup *setup, const struct config_peer *peer);
 int setup_vpc_apply(struct setup *setup, const struct config *config, const struct config_vpc *vpc,
 	char *error, size_t error_len);
-int setup_external_apply(struct setup *setup, const struct config_external_network *network,
-	char *error, size_t error_len);
+/* config: this host's, whether the network is in it or came with a vport. */
+int setup_external_apply(struct setup *setup, const struct config *config,
+	const struct config_external_network *network, char *error, size_t error_len);
 int setup_location_apply(
 	struct setup *setup, const struct config_location *location, char *error, size_t error_len);
 int setup_location_remove(struct setup *setup, const struct config_location *location);

@@ -93,7 +93,7 @@ static int object_apply(struct setup *setup, const struct config *next,
 	case CONFIG_OBJECT_VPC:
 		return setup_vpc_apply(setup, next, change->after, error, error_len);
 	case CONFIG_OBJECT_EXTERNAL_NETWORK:
-		return setup_external_apply(setup, change->after, error, error_len);
+		return setup_external_apply(setup, next, change->after, error, error_len);
 	case CONFIG_OBJECT_LOCATION:
 		return setup_location_apply(setup, change->after, error, error_len);
 	case CONFIG_OBJECT_VPORT:

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctrl/vswitch/setup_impl.h"
 
@@ -183,9 +184,25 @@ int setup_vpc_apply(struct setup *setup, const struct config *config, const stru
 	return rc;
 }
 
+/* This host, where the file names nobody; but not for a network that only came with a vport. */
+static bool is_anchor(const struct config *config, const struct config_external_network *network)
+{
+	char self[256] = "";
+
+	if (!network->anchor) {
+		for (uint32_t i = 0; i < config->n_external_networks; i++)
+			if (&config->external_networks[i] == network)
+				return true;
+		return false;
+	}
+	if (config->host.name)
+		return strcmp(network->anchor, config->host.name) == 0;
+	return gethostname(self, sizeof(self) - 1) == 0 && strcmp(network->anchor, self) == 0;
+}
+
 /* An external network is a VPC whose default routes lead to its gateway. */
-int setup_external_apply(struct setup *setup, const struct config_external_network *network,
-	char *error, size_t error_len)
+int setup_external_apply(struct setup *setup, const struct config *config,
+	const struct config_external_network *network, char *error, size_t error_len)
 {
 	struct route_spec routes[2] = {
 		{.prefix = {.s6_addr = {[10] = 0xff, [11] = 0xff}}, .plen = 96},
@@ -194,6 +211,7 @@ int setup_external_apply(struct setup *setup, const struct config_external_netwo
 	struct vpc_spec spec = {.name = network->name,
 		.vni = network->vni,
 		.gateway_mac = mac_of(network->gateway_mac),
+		.anchor = is_anchor(config, network),
 		.routes = routes,
 		.route_count = 2};
 

@@ -60,11 +60,12 @@ static void nat_leases(struct fake_host *host, const char *text)
 		fail_msg("%s", error);
 }
 
-static void external_network(struct fake_host *host)
+static void external_network(struct fake_host *host, bool anchor)
 {
 	struct route_spec routes[2] = {
 		{.prefix = {.s6_addr = {[10] = 0xff, [11] = 0xff}}, .plen = 96}, {.plen = 0}};
-	struct vpc_spec spec = {.name = "net", .vni = EXT, .routes = routes, .route_count = 2};
+	struct vpc_spec spec = {
+		.name = "net", .vni = EXT, .routes = routes, .route_count = 2, .anchor = anchor};
 	char error[256];
 
 	rte_ether_unformat_addr(EXT_MAC, &spec.gateway_mac);
@@ -85,7 +86,7 @@ static void nat_host_start(struct fake_host *host, const char *name, uint16_t wo
 	fake_host_start(host, &options);
 	fake_host_vpc(host, VNI);
 	fake_host_peer(host, "192.0.2.3");
-	external_network(host);
+	external_network(host, false);
 }
 
 static uint64_t drops_of(const struct vport *v, enum drop_reason reason)
