@@ -71,6 +71,7 @@ struct move_port {
 	_Atomic bool degraded;
 	/* the move's thread */
 	bool adopted, prepared, tallied;
+	char notes[512]; /* D: shared objects that differ here */
 	bool walked; /* D has all once */
 	uint64_t round, round_done; /* sent, applied */
 	uint64_t changed; /* in the last round */

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ctrl/migrate/mover_impl.h"
@@ -168,319 +167,6 @@ struct move *mover_of_vport(struct mover *mover, const char *vport)
 	return NULL;
 }
 
-/* ---- start ---- */
-
-struct collect {
-	struct mover *mover;
-	struct move *move;
-	char vm[64];
-	bool overflow;
-};
-
-static int collect_port(struct vswitch_port *port, void *arg)
-{
-	struct collect *collect = arg;
-	struct move *move = collect->move;
-	struct vswitch_port_info info;
-	struct move_port *p;
-
-	collect->mover->vswitch.ops->info(collect->mover->vswitch.ctx, port, &info);
-	if (strcmp(info.vm, collect->vm) != 0)
-		return 0;
-	if (move->n_ports == MOVE_PORTS_MAX) {
-		collect->overflow = true;
-		return 1;
-	}
-	p = &move->port[move->n_ports];
-	p->move = move;
-	p->index = move->n_ports++;
-	p->port = port;
-	snprintf(p->name, sizeof(p->name), "%s", info.name);
-	return 0;
-}
-
-/* All vports of the VM that `vport` names or belongs to. */
-static int move_collect(struct move *move, const char *vport, char *error, size_t error_len)
-{
-	struct mover *mover = move->mover;
-	const struct vswitch *v = &mover->vswitch;
-	struct collect collect = {.mover = mover, .move = move};
-	struct vswitch_port *port = v->ops->find(v->ctx, vport);
-	struct vswitch_port_info info;
-
-	snprintf(collect.vm, sizeof(collect.vm), "%s", vport);
-	if (port) {
-		v->ops->info(v->ctx, port, &info);
-		memcpy(collect.vm, info.vm, sizeof(collect.vm));
-	}
-	v->ops->foreach(v->ctx, collect_port, &collect);
-	if (move->n_ports == 0) {
-		snprintf(error, error_len, "no vport or VM \"%s\" here", vport);
-		return -ENOENT;
-	}
-	if (collect.overflow) {
-		snprintf(error, error_len, "VM %s has more than %d vports", collect.vm,
-			MOVE_PORTS_MAX);
-		return -E2BIG;
-	}
-	memcpy(move->vm, collect.vm, sizeof(move->vm));
-	return 0;
-}
-
-/* Under the lock. */
-static int start_allowed(
-	struct mover *mover, const struct move *move, char *error, size_t error_len)
-{
-	for (uint32_t i = 0; i < move->n_ports; i++) {
-		const struct move *other = mover_of_vport(mover, move->port[i].name);
-
-		if (!other)
-			continue;
-		snprintf(error, error_len, "vport %s: move %s %s %s is under way",
-			move->port[i].name, other->id, other->source ? "to" : "from", other->peer);
-		return -EBUSY;
-	}
-	if (mover->counts.running >= mover->limits.max_moves) {
-		snprintf(error, error_len,
-			"%u moves are under way, as many as migrate.max_moves "
-			"allows",
-			mover->counts.running);
-		return -EBUSY;
-	}
-	return 0;
-}
-
-static int start_check(
-	struct mover *mover, const struct mover_request *request, char *error, size_t error_len)
-{
-	struct mover_peer peer;
-
-	if (!atomic_load(&mover->attached)) {
-		snprintf(error, error_len, "not ready yet");
-		return -EAGAIN;
-	}
-	if (strcmp(request->host, mover->name) == 0) {
-		snprintf(error, error_len, "%s is this host", request->host);
-		return -EINVAL;
-	}
-	if (!mover_peer_get(mover, request->host, &peer)) {
-		snprintf(error, error_len, "no peer \"%s\" in the configuration", request->host);
-		return -ENOENT;
-	}
-	if (!peer.port) {
-		snprintf(error, error_len, "peer %s has no address for moves in the configuration",
-			request->host);
-		return -EOPNOTSUPP;
-	}
-	return 0;
-}
-
-/* A start that was asked for before. */
-static bool start_known(struct mover *mover, const struct mover_request *request, char *id)
-{
-	struct move *move = NULL;
-
-	if (!request->caller_id)
-		return false;
-	pthread_mutex_lock(&mover->lock);
-	move = mover_find(mover, request->caller_id);
-	if (move && move->source)
-		memcpy(id, move->id, sizeof(move->id));
-	pthread_mutex_unlock(&mover->lock);
-	return move && move->source;
-}
-
-static int mover_launch(struct mover *mover, const struct mover_request *request, bool claim,
-	char *id, char *error, size_t error_len)
-{
-	uint8_t bytes[16];
-	struct move *move;
-	int rc;
-
-	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-		return -EIO;
-	move = move_new(mover, bytes);
-	if (!move)
-		return -ENOMEM;
-	move->source = true;
-	move->claim = claim;
-	move->mode = request->mode;
-	snprintf(move->peer, sizeof(move->peer), "%s", request->host);
-	snprintf(move->caller_id, sizeof(move->caller_id), "%s",
-		request->caller_id ? request->caller_id : "");
-	rc = move_collect(move, request->vport, error, error_len);
-	pthread_mutex_lock(&mover->lock);
-	if (rc == 0)
-		rc = start_allowed(mover, move, error, error_len);
-	if (rc == 0)
-		mover_enter(mover, move);
-	pthread_mutex_unlock(&mover->lock);
-	if (rc != 0) {
-		move_free(move);
-		return rc;
-	}
-	memcpy(id, move->id, sizeof(move->id));
-	return move_launch(move, move_source_steps);
-}
-
-int mover_start(struct mover *mover, const struct mover_request *request, char *id, char *error,
-	size_t error_len)
-{
-	int rc = start_check(mover, request, error, error_len);
-
-	if (rc != 0)
-		return rc;
-	if (start_known(mover, request, id))
-		return 0;
-	return mover_launch(mover, request, false, id, error, error_len);
-}
-
-int mover_give(
-	struct mover *mover, const char *vport, const char *host, char *error, size_t error_len)
-{
-	struct mover_request request = {.vport = vport, .host = host};
-	char id[37];
-
-	return mover_launch(mover, &request, true, id, error, error_len);
-}
-
-/* ---- what commands do with a move ---- */
-
-static int move_missing(const char *id, char *error, size_t error_len)
-{
-	snprintf(error, error_len, "no move \"%s\"", id);
-	return -ENOENT;
-}
-
-int mover_abort(struct mover *mover, const char *id, char *error, size_t error_len)
-{
-	struct move *move;
-	int rc = 0;
-
-	pthread_mutex_lock(&mover->lock);
-	move = mover_find(mover, id);
-	if (!move) {
-		rc = move_missing(id, error, error_len);
-	} else if (move->phase == MOVER_COMMITTED) {
-		snprintf(error, error_len, "too late: %s owns the VM",
-			move->source ? move->peer : "this host");
-		rc = -EALREADY;
-	} else if (!move->done && !atomic_load(&move->abort)) {
-		snprintf(move->abort_reason, sizeof(move->abort_reason), "aborted on %s",
-			mover->name);
-		atomic_store(&move->abort, true);
-		move_wake(move);
-	}
-	pthread_mutex_unlock(&mover->lock);
-	return rc;
-}
-
-int mover_commit(struct mover *mover, const char *id, char *error, size_t error_len)
-{
-	struct move *move;
-	int rc = 0;
-
-	pthread_mutex_lock(&mover->lock);
-	move = mover_find(mover, id);
-	if (!move) {
-		rc = move_missing(id, error, error_len);
-	} else if (move->done && move->phase != MOVER_COMMITTED) {
-		snprintf(error, error_len, "move %s is over: %s", move->id, move->reason);
-		rc = -EALREADY;
-	} else if (move->source) {
-		snprintf(error, error_len,
-			"commit on %s, where the VM runs from then on; here its "
-			"rings going down (or vport/pause) freezes it",
-			move->peer);
-		rc = -EINVAL;
-	} else {
-		atomic_store(&move->commit, true);
-		move_wake(move);
-	}
-	pthread_mutex_unlock(&mover->lock);
-	return rc;
-}
-
-/* Under the lock. */
-static void view_fill(const struct move *move, struct mover_view *view)
-{
-	memset(view, 0, sizeof(*view));
-	memcpy(view->id, move->id, sizeof(view->id));
-	memcpy(view->vm, move->vm, sizeof(view->vm));
-	memcpy(view->peer, move->peer, sizeof(view->peer));
-	snprintf(view->step, sizeof(view->step), "%s", move->done ? "-" : move_step_name(move));
-	memcpy(view->reason, move->reason, sizeof(view->reason));
-	view->source = move->source;
-	view->done = move->done;
-	view->behind = move->behind;
-	view->phase = move->phase;
-	view->serial = move->serial + 1;
-}
-
-int mover_view(struct mover *mover, const char *id, struct mover_view *view)
-{
-	struct move *move;
-
-	pthread_mutex_lock(&mover->lock);
-	move = mover_find(mover, id);
-	if (move)
-		view_fill(move, view);
-	pthread_mutex_unlock(&mover->lock);
-	return move ? 0 : -ENOENT;
-}
-
-int mover_wait(struct mover *mover, const char *id, uint64_t serial, uint32_t timeout_ms,
-	struct mover_view *view)
-{
-	struct timespec until;
-	struct move *move;
-	int rc = 0;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	pthread_mutex_lock(&mover->lock);
-	while ((move = mover_find(mover, id)) != NULL && move->serial + 1 == serial && rc == 0)
-		rc = pthread_cond_timedwait(&mover->changed, &mover->lock, &until);
-	if (move)
-		view_fill(move, view);
-	pthread_mutex_unlock(&mover->lock);
-	return move ? 0 : -ENOENT;
-}
-
-/* What a phase of the VM means for the move. */
-static void agent_acts(struct mover *mover, struct move *move, const char *phase)
-{
-	char error[256];
-
-	if (strcmp(phase, "stopped") == 0 || strcmp(phase, "resumed") == 0)
-		atomic_store(&move->agent_stopped, strcmp(phase, "stopped") == 0);
-	if (!move->source && strcmp(phase, "running") == 0)
-		mover_commit(mover, move->id, error, sizeof(error));
-	else if (strcmp(phase, "kept") == 0 || strcmp(phase, "refused") == 0)
-		mover_abort(mover, move->id, error, sizeof(error));
-	else
-		move_wake(move);
-}
-
-void mover_agent_phase(struct mover *mover, const char *id, const char *phase, const char *facts)
-{
-	struct move *move;
-
-	pthread_mutex_lock(&mover->lock);
-	move = mover_find(mover, id);
-	if (move && facts[0])
-		snprintf(move->facts, sizeof(move->facts), "%s", facts);
-	pthread_mutex_unlock(&mover->lock);
-	/* Moves stay in the list while there is a loop to call this. */
-	if (move && !move->done)
-		agent_acts(mover, move, phase);
-}
-
 struct loop *mover_loop(const struct mover *mover)
 {
 	return mover->options.loop;
@@ -489,27 +175,6 @@ struct loop *mover_loop(const struct mover *mover)
 struct engine *mover_engine(const struct mover *mover)
 {
 	return setup_engine(mover->setup);
-}
-
-void mover_counts(struct mover *mover, struct mover_counts *counts)
-{
-	pthread_mutex_lock(&mover->lock);
-	*counts = mover->counts;
-	counts->claims = mover->claims_waiting;
-	pthread_mutex_unlock(&mover->lock);
-}
-
-int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t error_len)
-{
-	struct move *move;
-
-	pthread_mutex_lock(&mover->lock);
-	move = mover_of_vport(mover, vport);
-	if (move)
-		snprintf(error, error_len, "vport %s: move %s %s %s owns it; abort the move first",
-			vport, move->id, move->source ? "to" : "from", move->peer);
-	pthread_mutex_unlock(&mover->lock);
-	return move ? -EBUSY : 0;
 }
 
 /* ---- life ---- */
@@ -573,7 +238,9 @@ int mover_create(
 	pthread_condattr_destroy(&attr);
 	mover_names(mover, options);
 	snprintf(dir, sizeof(dir), "%s/vports", mover->run_dir);
-	rc = store_open(dir, store_told, mover, &mover->store, error, error_len);
+	rc = store_open(dir, store_told, mover, &mover->store);
+	if (rc != 0)
+		snprintf(error, error_len, "%s: %s", dir, strerror(-rc));
 	if (rc == 0)
 		rc = mover_channels(mover, error, error_len);
 	if (rc == 0)
@@ -640,22 +307,20 @@ static int vport_again(const struct store_entry *entry, void *arg)
 {
 	struct mover *mover = arg;
 	const struct vswitch *v = &mover->vswitch;
-	char *text = store_description(mover->store, entry->name), error[256] = "";
-	struct vswitch_port *port;
-	bool adopted;
+	char *text = store_description(mover->store, entry->name);
+	struct vswitch_prepared made = {0};
 	int rc = 0;
 
 	if (text && !v->ops->find(v->ctx, entry->name)) {
-		rc = v->ops->prepare(v->ctx, (const uint8_t *)text, strlen(text), &port, &adopted,
-			error, sizeof(error));
+		rc = v->ops->prepare(v->ctx, (const uint8_t *)text, strlen(text), &made);
 		if (rc == 0 && (entry->role == ROLE_OWNER || entry->role == ROLE_MOVED ||
 				       entry->role == ROLE_FROZEN))
-			rc = mover_role_restore(mover, port, entry);
+			rc = mover_role_restore(mover, made.port, entry);
 	}
 	if (rc != 0)
 		mover_log(mover, PLUGIN_LOG_ERROR, entry->name,
 			"came with a move and cannot be made again: %s",
-			error[0] ? error : strerror(-rc));
+			made.error[0] ? made.error : strerror(-rc));
 	free(text);
 	return 0;
 }

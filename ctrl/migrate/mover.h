@@ -81,6 +81,7 @@ struct mover_request {
 	const char
 		*caller_id; /* NULL: one is made; a repeated start with it returns the same move */
 	enum mover_mode mode;
+	bool claim; /* the mover's own: its VM runs there already, and that host asks for it */
 };
 /* id: 37 bytes. -EBUSY, -ENOENT, ... with the reason. A known caller's id: 0 and its id. */
 int mover_start(struct mover *mover, const struct mover_request *request, char *id, char *error,

@@ -68,9 +68,15 @@ static int serve_located(struct mover *mover, const char *host, struct wire_read
 	return 0;
 }
 
+struct claim {
+	const char *host; /* who asks */
+	struct vswitch_port *port;
+	uint64_t epoch; /* it knows of */
+	char elsewhere[64]; /* answer: CLAIM_ELSEWHERE is there */
+};
+
 /* What we say to a host at which a vport's rings came up without a move. */
-static uint8_t claim_judge(struct mover *mover, const char *host, struct vswitch_port *port,
-	uint64_t epoch, char *elsewhere, size_t elsewhere_len)
+static uint8_t claim_judge(struct mover *mover, struct claim *claim)
 {
 	const struct vswitch *v = &mover->vswitch;
 	struct vswitch_port_info info;
@@ -78,28 +84,30 @@ static uint8_t claim_judge(struct mover *mover, const char *host, struct vswitch
 	char error[256];
 	bool moving;
 
-	v->ops->info(v->ctx, port, &info);
+	v->ops->info(v->ctx, claim->port, &info);
 	store_get(mover->store, info.name, &entry);
 	pthread_mutex_lock(&mover->lock);
 	moving = mover_of_vport(mover, info.name) != NULL;
 	pthread_mutex_unlock(&mover->lock);
 	if (info.rings_up && info.role != ROLE_MOVED) {
 		mover_log(mover, PLUGIN_LOG_ERROR, info.name,
-			"its rings are up here and on %s: two copies of the VM", host);
+			"its rings are up here and on %s: two copies of the VM", claim->host);
 		return CLAIM_RUNNING;
 	}
 	switch (info.role) {
 	case ROLE_OWNER:
 		if (moving)
 			return CLAIM_COMING;
-		return mover_give(mover, info.name, host, error, sizeof(error)) == 0 ? CLAIM_COMING
-										     : CLAIM_FREE;
+		return mover_give(mover, info.name, claim->host, error, sizeof(error)) == 0
+			       ? CLAIM_COMING
+			       : CLAIM_FREE;
 	case ROLE_FROZEN:
-		return moving && strcmp(entry.owner, host) == 0 ? CLAIM_COMING : CLAIM_FREE;
+		return moving && strcmp(entry.owner, claim->host) == 0 ? CLAIM_COMING : CLAIM_FREE;
 	case ROLE_MOVED:
-		if (!entry.owner[0] || strcmp(entry.owner, host) == 0 || info.epoch < epoch)
+		if (!entry.owner[0] || strcmp(entry.owner, claim->host) == 0 ||
+			info.epoch < claim->epoch)
 			return CLAIM_FREE;
-		snprintf(elsewhere, elsewhere_len, "%s", entry.owner);
+		snprintf(claim->elsewhere, sizeof(claim->elsewhere), "%s", entry.owner);
 		return CLAIM_ELSEWHERE;
 	default:
 		return CLAIM_UNKNOWN;
@@ -110,28 +118,27 @@ static int serve_claim(
 	struct mover *mover, const char *host, struct wire_reader *r, struct wire_writer *w)
 {
 	const struct vswitch *v = &mover->vswitch;
-	char name[VSWITCH_NAME_MAX], uuid[37], elsewhere[64] = "";
+	char name[VSWITCH_NAME_MAX], uuid[37];
+	struct claim claim = {.host = host};
 	struct vswitch_identity id;
-	struct vswitch_port *port = NULL;
 	uint8_t verdict = CLAIM_UNKNOWN;
-	uint64_t epoch;
 
 	wire_get_string(r, name, sizeof(name));
 	wire_get_string(r, uuid, sizeof(uuid));
 	get_identity(r, &id);
-	epoch = wire_get_u64(r);
+	claim.epoch = wire_get_u64(r);
 	if (!wire_reader_ok(r))
 		return -EBADMSG;
 	if (mover_peer_vni(mover, host, id.vni)) {
 		if (uuid[0])
-			port = v->ops->find(v->ctx, uuid);
-		if (!port)
-			port = peer_local(mover, &id);
+			claim.port = v->ops->find(v->ctx, uuid);
+		if (!claim.port)
+			claim.port = peer_local(mover, &id);
 	}
-	if (port)
-		verdict = claim_judge(mover, host, port, epoch, elsewhere, sizeof(elsewhere));
+	if (claim.port)
+		verdict = claim_judge(mover, &claim);
 	wire_put_u8(w, verdict);
-	wire_put_string(w, elsewhere);
+	wire_put_string(w, claim.elsewhere);
 	return 0;
 }
 

@@ -128,6 +128,7 @@ static void report_port(struct out *out, const struct move *move, const struct m
 	out_str(out, "role", role_name((enum role)atomic_load(&p->role)));
 	out_u64(out, "epoch", p->epoch);
 	out_bool(out, "degraded", atomic_load(&p->degraded));
+	out_str(out, "differs", p->notes[0] ? p->notes : NULL);
 	report_moments(out, move, p);
 	report_outage(out, move, p);
 	report_sessions(out, &p->sessions);

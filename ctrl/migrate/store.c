@@ -233,8 +233,8 @@ static int make_dirs(const char *dir)
 	return mkdir(path, 0700) != 0 && errno != EEXIST ? -errno : 0;
 }
 
-int store_open(const char *dir, void (*told)(void *arg, const char *text), void *arg,
-	struct store **out, char *error, size_t error_len)
+int store_open(
+	const char *dir, void (*told)(void *arg, const char *text), void *arg, struct store **out)
 {
 	struct store *store = calloc(1, sizeof(*store));
 	struct dirent *entry;
@@ -250,7 +250,6 @@ int store_open(const char *dir, void (*told)(void *arg, const char *text), void 
 		files = fdopendir(dup(store->dir_fd));
 	if (!files) {
 		rc = rc ? rc : -errno;
-		snprintf(error, error_len, "%s: %s", dir, strerror(-rc));
 		store_close(store);
 		return rc;
 	}
@@ -258,7 +257,6 @@ int store_open(const char *dir, void (*told)(void *arg, const char *text), void 
 		rc = file_load(store, entry->d_name, told, arg);
 	closedir(files);
 	if (rc != 0) {
-		snprintf(error, error_len, "%s: %s", dir, strerror(-rc));
 		store_close(store);
 		return rc;
 	}

@@ -35,9 +35,9 @@ struct store_entry {
 	char *description; /* owned by the store; NULL: none */
 };
 
-/* Makes the directory. `told` gets a line for each damaged file. -errno and error. */
-int store_open(const char *dir, void (*told)(void *arg, const char *text), void *arg,
-	struct store **out, char *error, size_t error_len);
+/* Makes the directory. `told` gets a line for each damaged file. -errno: of a system call. */
+int store_open(
+	const char *dir, void (*told)(void *arg, const char *text), void *arg, struct store **out);
 void store_close(struct store *store);
 
 /* A copy without description; false: nothing known. */

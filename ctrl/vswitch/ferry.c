@@ -255,14 +255,14 @@ static int ferry_section_save(
 	return engine_section_save(ferry_vport(port), name, &sink);
 }
 
-static int ferry_section_load(void *ctx, struct vswitch_port *port, const char *name,
-	uint16_t version, const uint8_t *bytes, size_t len_bytes, char *error, size_t error_len)
+static int ferry_section_load(void *ctx, struct vswitch_port *port,
+	const struct vswitch_state *state, char *error, size_t error_len)
 {
 	const struct plugin_section section = {
-		.version = version, .bytes = bytes, .len_bytes = len_bytes};
+		.version = state->version, .bytes = state->bytes, .len_bytes = state->len_bytes};
 
 	(void)ctx;
-	return engine_section_load(ferry_vport(port), name, &section, error, error_len);
+	return engine_section_load(ferry_vport(port), state->name, &section, error, error_len);
 }
 
 static uint32_t ferry_purge(void *ctx, struct vswitch_port *port, bool moved)

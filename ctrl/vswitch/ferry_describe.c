@@ -369,8 +369,7 @@ static int guest_add(struct vswitch_ferry *ferry, struct config *part, struct vp
 	char *error, size_t len)
 {
 	struct ferry_guest *guest = calloc(1, sizeof(*guest));
-	struct setup_vport_room room;
-	struct vport_spec spec;
+	struct setup_vport made = {.config = part, .vport = &part->vports[0]};
 	int rc;
 
 	if (!guest)
@@ -386,14 +385,13 @@ static int guest_add(struct vswitch_ferry *ferry, struct config *part, struct vp
 	ferry->guests = guest;
 	rc = ferry_configure(ferry, error, len);
 	if (rc == 0)
-		rc = setup_vport_spec(
-			ferry->setup, part, &part->vports[0], &spec, &room, error, len);
+		rc = setup_vport_fill(ferry->setup, &made, error, len);
 	if (rc == 0) {
-		spec.role = ROLE_PASSIVE;
-		spec.port.paused = spec.port.kind != PORT_VHOST;
-		rc = engine_vport_add(ferry->engine, &spec, out, error, len);
-		setup_vport_room_free(&room);
+		made.spec.role = ROLE_PASSIVE;
+		made.spec.port.paused = made.spec.port.kind != PORT_VHOST;
+		rc = engine_vport_add(ferry->engine, &made.spec, out, error, len);
 	}
+	setup_vport_clear(&made);
 	if (rc != 0) {
 		/* The caller frees the config. */
 		guest->config = NULL;
@@ -402,8 +400,33 @@ static int guest_add(struct vswitch_ferry *ferry, struct config *part, struct vp
 	return rc;
 }
 
-int ferry_prepare(void *ctx, const uint8_t *description, size_t len_bytes,
-	struct vswitch_port **port, bool *adopted, char *error, size_t error_len)
+/* Shared objects that this host has in another form: ours stay, and somebody should know. */
+static void notes_take(const struct config *own, const struct config *part, char *notes, size_t len)
+{
+	struct config_diff diff;
+	size_t n = 0;
+
+	notes[0] = '\0';
+	if (config_diff(own, part, &diff) != 0)
+		return;
+	for (uint32_t i = 0; i < diff.n_changes && n < len; i++) {
+		const struct config_change *change = &diff.changes[i];
+		char fields[128];
+
+		if (!change->before || !change->after ||
+			(change->object != CONFIG_OBJECT_GROUP &&
+				change->object != CONFIG_OBJECT_VPC &&
+				change->object != CONFIG_OBJECT_EXTERNAL_NETWORK))
+			continue;
+		config_change_fields(change, fields, sizeof(fields));
+		n += (size_t)snprintf(notes + n, len - n, "%s%s: %s differs", n ? "; " : "",
+			change->name, fields);
+	}
+	config_diff_free(&diff);
+}
+
+int ferry_prepare(
+	void *ctx, const uint8_t *description, size_t len_bytes, struct vswitch_prepared *out)
 {
 	struct vswitch_ferry *ferry = ctx;
 	struct config_error fault;
@@ -412,26 +435,27 @@ int ferry_prepare(void *ctx, const uint8_t *description, size_t len_bytes,
 	int rc = config_load_text((const char *)description, len_bytes, "move", &part, &fault);
 
 	if (rc != 0) {
-		config_error_format(&fault, error, error_len);
+		config_error_format(&fault, out->error, sizeof(out->error));
 		return -EBADMSG;
 	}
 	if (part->n_vports != 1) {
-		snprintf(error, error_len, "a description holds one vport");
+		snprintf(out->error, sizeof(out->error), "a description holds one vport");
 		config_free(part);
 		return -EBADMSG;
 	}
 	pthread_mutex_lock(&ferry->lock);
 	v = engine_vport_find(ferry->engine, part->vports[0].name);
-	*adopted = v != NULL;
+	out->adopted = v != NULL;
+	notes_take(setup_config(ferry->setup), part, out->notes, sizeof(out->notes));
 	if (v)
-		rc = vport_adopt(v, &part->vports[0], error, error_len);
+		rc = vport_adopt(v, &part->vports[0], out->error, sizeof(out->error));
 	else
-		rc = guest_add(ferry, part, &v, error, error_len);
+		rc = guest_add(ferry, part, &v, out->error, sizeof(out->error));
 	pthread_mutex_unlock(&ferry->lock);
-	if (*adopted || rc != 0)
+	if (out->adopted || rc != 0)
 		config_free(part);
 	if (rc == 0)
-		*port = ferry_port(v);
+		out->port = ferry_port(v);
 	return rc;
 }
 

@@ -38,8 +38,8 @@ static inline struct vswitch_port *ferry_port(struct vport *vport)
 /* Plugins see the file's config and what guests add; after a reload too. */
 int ferry_configure(struct vswitch_ferry *ferry, char *error, size_t error_len);
 int ferry_describe(void *ctx, struct vswitch_port *port, struct wire_writer *w);
-int ferry_prepare(void *ctx, const uint8_t *description, size_t len_bytes,
-	struct vswitch_port **port, bool *adopted, char *error, size_t error_len);
+int ferry_prepare(
+	void *ctx, const uint8_t *description, size_t len_bytes, struct vswitch_prepared *out);
 int ferry_discard(void *ctx, struct vswitch_port *port);
 
 int ferry_export_open(

@@ -56,17 +56,21 @@ const struct config *setup_config(const struct setup *setup);
  */
 int setup_reload(struct setup *setup, const struct config *next, char *error, size_t error_len);
 
-/* One vport from a config (vport/add, a move's prepare): the spec points into `config` and `room`.
+/*
+ * One vport of a config as the engine wants it (vport/add, a move's prepare). The caller sets
+ * `config` and `vport`, which must outlive it: the spec points into them, and into this.
  */
-struct setup_vport_room {
+struct setup_vport {
+	const struct config *config;
+	const struct config_vport *vport;
+	struct vport_spec spec;
 	struct in6_addr allowed[64];
 	uint8_t allowed_plen[64];
 	struct plugin_value *plugins;
 };
-int setup_vport_spec(const struct setup *setup, const struct config *config,
-	const struct config_vport *vport, struct vport_spec *spec, struct setup_vport_room *room,
-	char *error, size_t error_len);
-void setup_vport_room_free(struct setup_vport_room *room);
+int setup_vport_fill(
+	const struct setup *setup, struct setup_vport *made, char *error, size_t error_len);
+void setup_vport_clear(struct setup_vport *made); /* also after a failed fill */
 
 /* A config tree as plugins see it; free with setup_value_free(). NULL: empty or out of memory. */
 struct plugin_value *setup_value(const struct config_tree *tree);

@@ -43,17 +43,16 @@ static int check_vports(
 	for (uint32_t i = 0; i < diff->n_changes; i++) {
 		const struct config_change *change = &diff->changes[i];
 		const struct config_vport *after = change->after;
-		struct setup_vport_room room;
-		struct vport_spec spec;
+		struct setup_vport made = {.config = setup->config, .vport = after};
 		int rc;
 
 		if (change->object != CONFIG_OBJECT_VPORT || !after)
 			continue;
-		rc = setup_vport_spec(setup, setup->config, after, &spec, &room, error, error_len);
+		rc = setup_vport_fill(setup, &made, error, error_len);
 		if (rc == 0)
 			rc = engine_plugin_vport_check(
-				setup->engine, spec.plugins, error, error_len);
-		setup_vport_room_free(&room);
+				setup->engine, made.plugins, error, error_len);
+		setup_vport_clear(&made);
 		if (rc != 0)
 			return rc;
 	}

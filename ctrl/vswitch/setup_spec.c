@@ -280,30 +280,31 @@ static int port_spec(const struct setup *setup, const struct config_vport *vport
 	return 0;
 }
 
-int setup_vport_spec(const struct setup *setup, const struct config *config,
-	const struct config_vport *vport, struct vport_spec *spec, struct setup_vport_room *room,
-	char *error, size_t error_len)
+int setup_vport_fill(
+	const struct setup *setup, struct setup_vport *made, char *error, size_t error_len)
 {
+	const struct config *config = made->config;
+	const struct config_vport *vport = made->vport;
 	const struct config_vpc *vpc = config_vpc_find(config, vport->vpc);
 	bool liberal = vport->tcp == CONFIG_TCP_LIBERAL;
 
-	memset(room, 0, sizeof(*room));
-	if (!vpc || vport->n_allowed_address_pairs > RTE_DIM(room->allowed)) {
+	made->plugins = NULL;
+	if (!vpc || vport->n_allowed_address_pairs > RTE_DIM(made->allowed)) {
 		snprintf(error, error_len, "vport %s: %s", vport->name,
 			vpc ? "too many allowed address pairs" : "its vpc does not exist");
 		return -EINVAL;
 	}
 	for (uint32_t i = 0; i < vport->n_allowed_address_pairs; i++) {
-		room->allowed[i] = vport->allowed_address_pairs[i].ip.addr;
-		room->allowed_plen[i] = vport->allowed_address_pairs[i].ip.len;
+		made->allowed[i] = vport->allowed_address_pairs[i].ip.addr;
+		made->allowed_plen[i] = vport->allowed_address_pairs[i].ip.len;
 	}
 	for (uint32_t i = 0; i < vport->n_groups; i++) {
 		const struct config_group *group = config_group_find(config, vport->groups[i]);
 
 		liberal = liberal || (group && group->liberal_tcp);
 	}
-	room->plugins = setup_value(vport->plugins);
-	*spec = (struct vport_spec){
+	made->plugins = setup_value(vport->plugins);
+	made->spec = (struct vport_spec){
 		.name = vport->name,
 		.uuid = vport->uuid,
 		.vm = vport->vm ? vport->vm : vport->name,
@@ -311,8 +312,8 @@ int setup_vport_spec(const struct setup *setup, const struct config *config,
 		.mac = mac_of(vport->mac),
 		.ips = vport->ips,
 		.ip_count = (uint16_t)vport->n_ips,
-		.allowed = room->allowed,
-		.allowed_plen = room->allowed_plen,
+		.allowed = made->allowed,
+		.allowed_plen = made->allowed_plen,
 		.allowed_count = (uint16_t)vport->n_allowed_address_pairs,
 		.groups = (const char *const *)vport->groups,
 		.group_count = (uint16_t)vport->n_groups,
@@ -324,24 +325,23 @@ int setup_vport_spec(const struct setup *setup, const struct config *config,
 							   : config->migrate.hold_bytes),
 		.hold_age_ns = (uint64_t)config->migrate.hold_age_ms * 1000000,
 		.hold_any = config->migrate.hold_from == CONFIG_HOLD_ANY,
-		.plugins = room->plugins,
+		.plugins = made->plugins,
 		.role = ROLE_OWNER,
 	};
-	return port_spec(setup, vport, &spec->port, error, error_len);
+	return port_spec(setup, vport, &made->spec.port, error, error_len);
 }
 
-void setup_vport_room_free(struct setup_vport_room *room)
+void setup_vport_clear(struct setup_vport *made)
 {
-	setup_value_free(room->plugins);
-	room->plugins = NULL;
+	setup_value_free(made->plugins);
+	made->plugins = NULL;
 }
 
 int setup_vport_apply(struct setup *setup, const struct config *config,
 	const struct config_vport *vport, char *error, size_t error_len)
 {
 	struct setup_birth birth = {.role = ROLE_OWNER};
-	struct setup_vport_room room;
-	struct vport_spec spec;
+	struct setup_vport wanted = {.config = config, .vport = vport};
 	struct vport *made = engine_vport_find(setup->engine, vport->name);
 	int rc;
 
@@ -349,14 +349,14 @@ int setup_vport_apply(struct setup *setup, const struct config *config,
 		setup->options.birth(setup->options.birth_arg, vport, &birth);
 	if (birth.skip)
 		return 0;
-	rc = setup_vport_spec(setup, config, vport, &spec, &room, error, error_len);
+	rc = setup_vport_fill(setup, &wanted, error, error_len);
 	if (rc == 0 && made) {
-		rc = engine_vport_change(setup->engine, made, &spec, error, error_len);
+		rc = engine_vport_change(setup->engine, made, &wanted.spec, error, error_len);
 	} else if (rc == 0) {
-		spec.role = birth.role;
-		spec.epoch = birth.epoch;
-		rc = engine_vport_add(setup->engine, &spec, &made, error, error_len);
+		wanted.spec.role = birth.role;
+		wanted.spec.epoch = birth.epoch;
+		rc = engine_vport_add(setup->engine, &wanted.spec, &made, error, error_len);
 	}
-	setup_vport_room_free(&room);
+	setup_vport_clear(&wanted);
 	return rc;
 }

@@ -59,6 +59,22 @@ struct vswitch_section {
 	bool optional; /* a destination without its owner may skip it */
 };
 
+/* A section's bytes of one port. */
+struct vswitch_state {
+	const char *name;
+	uint16_t version;
+	const uint8_t *bytes;
+	size_t len_bytes;
+};
+
+/* What prepare made, and what it has to say. */
+struct vswitch_prepared {
+	struct vswitch_port *port;
+	bool adopted; /* it was there before */
+	char notes[512]; /* shared objects that are different here, "; " between; ours stay */
+	char error[256]; /* why not */
+};
+
 /* Counters of a port that a report shows; since the port was made. */
 struct vswitch_counts {
 	uint64_t relayed, held, drained, dropped_hold, stale;
@@ -81,13 +97,10 @@ struct vswitch_ops {
 	/* Everything that makes the port elsewhere: identity, flow table, shared objects by name
 	 * and hash. */
 	int (*describe)(void *ctx, struct vswitch_port *port, struct wire_writer *w);
-	/*
-	 * Make a described port PASSIVE here, or adopt the one that is known under this name if it
-	 * is the same and does not serve. *adopted: it was there before. Differences in shared
-	 * objects go to *notes.
-	 */
+	/* Make a described port PASSIVE here, or adopt the one that is known under this name if it
+	 * is the same and does not serve. */
 	int (*prepare)(void *ctx, const uint8_t *description, size_t len_bytes,
-		struct vswitch_port **port, bool *adopted, char *error, size_t error_len);
+		struct vswitch_prepared *out);
 	/* Undo prepare; also deletes a port that has moved away and is in no config. */
 	int (*discard)(void *ctx, struct vswitch_port *port);
 
@@ -111,9 +124,8 @@ struct vswitch_ops {
 	uint32_t (*sections)(void *ctx, struct vswitch_section *out, uint32_t max);
 	int (*section_save)(void *ctx, struct vswitch_port *port, const char *name,
 		struct wire_writer *w); /* nothing written: has none */
-	int (*section_load)(void *ctx, struct vswitch_port *port, const char *name,
-		uint16_t version, const uint8_t *bytes, size_t len_bytes, char *error,
-		size_t error_len);
+	int (*section_load)(void *ctx, struct vswitch_port *port, const struct vswitch_state *state,
+		char *error, size_t error_len);
 
 	/* ---- sessions out ---- */
 	/* follow: changes are noted from here on (-EBUSY: another export does). */

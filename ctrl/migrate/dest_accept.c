@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The destination meets the source: connections that come in, the offer judged, and a source that
+ * was lost.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctrl/migrate/dest_impl.h"
+
+/* ---- the offer ---- */
+
+/* Which of the source's sections are read here, and under which number. False, and why not. */
+static bool sections_match(struct move *move, const struct stream_offer *offer,
+	struct stream_accept *accept, char *why, size_t why_len)
+{
+	const struct vswitch *v = vswitch_of(move);
+	struct vswitch_section own[VSWITCH_SECTIONS_MAX];
+	uint32_t n_own = v->ops->sections(v->ctx, own, VSWITCH_SECTIONS_MAX);
+
+	move->n_sections = accept->n_sections = offer->n_sections;
+	memcpy(move->section, offer->section, sizeof(move->section));
+	move->same_sections = true;
+	for (uint32_t i = 0; i < offer->n_sections; i++) {
+		const struct vswitch_section *theirs = &offer->section[i];
+		int at = -1;
+
+		for (uint32_t n = 0; n < n_own; n++)
+			if (strcmp(own[n].name, theirs->name) == 0)
+				at = (int)n;
+		move->section_local[i] = at;
+		move->same_sections = move->same_sections && at == (int)i;
+		accept->taken[i] = at >= 0;
+		if (at < 0 && !theirs->optional) {
+			snprintf(why, why_len, "plugin %s is not loaded here", theirs->name);
+			return false;
+		}
+		if (at >= 0 && (theirs->version < own[at].min_version ||
+				       theirs->min_version > own[at].version)) {
+			snprintf(why, why_len,
+				"plugin %s: its state has version %u, this host reads %u to %u",
+				theirs->name, theirs->version, own[at].min_version,
+				own[at].version);
+			return false;
+		}
+		if (at >= 0)
+			move->state_versions[at] = theirs->version;
+	}
+	return true;
+}
+
+/* A vport that is here already: ours since this very move, or waiting. */
+static void port_known(struct move *move, struct move_port *p, struct stream_accept *accept)
+{
+	const struct vswitch *v = vswitch_of(move);
+	struct store_entry entry;
+
+	if (!p->port)
+		p->port = v->ops->find(v->ctx, p->name);
+	if (!p->port)
+		return;
+	dest_port_look(move, p);
+	if (port_role(p) == ROLE_OWNER && store_get(move->mover->store, p->name, &entry) &&
+		strcmp(entry.move_id, move->id) == 0) {
+		accept->state[p->index] = STREAM_PORT_OWNED;
+		accept->epoch[p->index] = p->epoch;
+	} else if (port_waits(p) && p->import) {
+		accept->state[p->index] =
+			p->final_loaded ? STREAM_PORT_VERIFIED : STREAM_PORT_KNOWN;
+	} else {
+		p->port = p->prepared ? p->port : NULL;
+	}
+}
+
+int dest_on_offer(struct move *move, const struct frame *frame)
+{
+	struct stream_accept accept = {0};
+	struct stream_offer offer;
+	struct wire_writer w;
+	char why[STREAM_REASON_MAX];
+	int rc = stream_get_offer(frame, &offer);
+
+	if (rc != 0)
+		return dest_refuse(move, rc, "the offer cannot be read");
+	if (memcmp(offer.id, move->id_bytes, sizeof(offer.id)) != 0 ||
+		(move->n_ports && move->n_ports != offer.n_ports))
+		return dest_refuse(move, -EBADMSG, "the offer is of another move");
+	for (uint32_t i = 0; i < offer.n_ports; i++)
+		if (!mover_peer_vni(move->mover, move->peer, offer.port[i].vni))
+			return dest_refuse(move, -EACCES, "that VNI is not yours to speak for");
+	if (!sections_match(move, &offer, &accept, why, sizeof(why)))
+		return dest_refuse(move, -EOPNOTSUPP, why);
+	snprintf(move->vm, sizeof(move->vm), "%s", offer.vm);
+	snprintf(move->caller_id, sizeof(move->caller_id), "%s", offer.caller_id);
+	move->mode = (enum mover_mode)offer.mode;
+	move->claim = offer.flags & STREAM_OFFER_CLAIM;
+	accept.n_ports = offer.n_ports;
+	for (uint32_t i = 0; i < offer.n_ports; i++) {
+		struct move_port *p = &move->port[i];
+
+		p->move = move;
+		p->index = i;
+		p->offered = offer.port[i];
+		snprintf(p->name, sizeof(p->name), "%s", offer.port[i].name);
+		port_known(move, p, &accept);
+	}
+	pthread_mutex_lock(&move->mover->lock);
+	move->n_ports = offer.n_ports;
+	pthread_mutex_unlock(&move->mover->lock);
+	move->accepted = true;
+	w = move_writer(move);
+	stream_put_accept(&w, &accept);
+	return move_send(move, STREAM_ACCEPT, STREAM_SECTION_MOVE, 0, &w);
+}
+
+/* ---- a source that was lost ---- */
+
+/* A connection of the same move that another thread took; the old one is dead then. */
+bool dest_channel_take(struct move *move)
+{
+	struct channel *fresh;
+
+	pthread_mutex_lock(&move->mover->lock);
+	fresh = move->handed;
+	move->handed = NULL;
+	pthread_mutex_unlock(&move->mover->lock);
+	if (!fresh)
+		return false;
+	move_channel_drop(move);
+	move->channel = fresh;
+	channel_set_cancel(fresh, &move->cancel);
+	move->heard_ns = move->said_ns = move_now_ns(move);
+	move->accepted = false;
+	move->lost_ns = 0;
+	return true;
+}
+
+/* The source cannot be reached, and the VM is here: go on with what there is. */
+static void source_lost_look(struct move *move)
+{
+	uint64_t now_ns = move_now_ns(move), wait_ns;
+	const struct vswitch *v = vswitch_of(move);
+
+	pthread_mutex_lock(&move->mover->lock);
+	wait_ns = move->mover->limits.activate_ms * 1000000ULL;
+	pthread_mutex_unlock(&move->mover->lock);
+	for (uint32_t i = 0; i < move->n_ports; i++) {
+		struct move_port *p = &move->port[i];
+		uint64_t up_ns = atomic_load(&p->rings_up_ns);
+
+		if (!p->port || !port_waits(p) || p->final_loaded || !atomic_load(&p->rings_up) ||
+			now_ns - move->lost_ns < wait_ns || now_ns - up_ns < wait_ns)
+			continue;
+		v->ops->resync(v->ctx, p->port);
+		dest_facts(move, p, true);
+		v->ops->event(v->ctx, p->port, ROLE_SOURCE_LOST, 0);
+		dest_port_look(move, p);
+		if (port_role(p) != ROLE_OWNER)
+			continue;
+		atomic_store(&p->degraded, true);
+		mover_log(move->mover, PLUGIN_LOG_WARN, p->name,
+			"active without the last changes of %s, which cannot be reached",
+			move->peer);
+	}
+}
+
+/* Wait for the source to come back. 0: it is here. */
+static int dest_reconnect(struct move *move)
+{
+	move_channel_drop(move);
+	if (!move->lost_ns)
+		move->lost_ns = move_now_ns(move);
+	while (!dest_channel_take(move)) {
+		int rc = move_pump(move, move_now_ns(move) + TICK_NS);
+
+		if (rc != 0)
+			return rc;
+		source_lost_look(move);
+		rc = dest_look(move);
+		if (rc != 0 && rc != MOVE_LOST)
+			return rc;
+		if (dest_all_owned(move)) {
+			move->go_to = "activate";
+			return MOVE_GOTO;
+		}
+		if (exchange_move_unknown(move->mover, move->peer, move->id)) {
+			move_fail(move, "%s does not know the move any more", move->peer);
+			return -ECONNABORTED;
+		}
+	}
+	return 0;
+}
+
+int dest_accept(struct move *move)
+{
+	int rc = 0;
+
+	if (!move->channel || move->accepted)
+		rc = dest_reconnect(move);
+	while (rc == 0 && !move->accepted)
+		rc = move_pump(move, move_now_ns(move) + TICK_NS);
+	if (rc == MOVE_LOST && move->n_ports == 0)
+		return -ECONNRESET; /* nothing was made yet */
+	return rc;
+}
+
+/* ---- who connects ---- */
+
+static bool hand_over(
+	struct mover *mover, const struct channel_hello *hello, struct channel *channel)
+{
+	struct move *move;
+	bool taken = false;
+
+	pthread_mutex_lock(&mover->lock);
+	for (move = mover->moves; move; move = move->next)
+		if (!move->source && !move->done &&
+			memcmp(move->id_bytes, hello->move_id, sizeof(move->id_bytes)) == 0)
+			break;
+	if (move && strcmp(move->peer, hello->host) == 0 && !move->handed) {
+		move->handed = channel;
+		taken = true;
+		move_wake(move);
+	}
+	pthread_mutex_unlock(&mover->lock);
+	return taken;
+}
+
+void dest_serve(void *arg, struct channel *channel)
+{
+	struct mover *mover = arg;
+	const struct channel_hello *hello = channel_hello(channel);
+	struct channel_options options = {.types = stream_types, .n_types = stream_types_count};
+	struct move *move;
+	bool full;
+
+	channel_set_options(channel, &options);
+	if (hand_over(mover, hello, channel))
+		return;
+	move = move_new(mover, hello->move_id);
+	if (!move) {
+		channel_close(channel);
+		return;
+	}
+	snprintf(move->peer, sizeof(move->peer), "%s", hello->host);
+	move->channel = channel;
+	channel_set_cancel(channel, &move->cancel);
+	move->heard_ns = move->said_ns = move_now_ns(move);
+	if (!mover_peer_vtep(mover, move->peer, &move->peer_vtep)) {
+		dest_refuse(
+			move, -EHOSTUNREACH, "no VTEP of yours is in this host's configuration");
+		move_channel_drop(move);
+		move_free(move);
+		return;
+	}
+	pthread_mutex_lock(&mover->lock);
+	full = mover->counts.running >= mover->limits.max_moves;
+	if (!full)
+		mover_enter(mover, move);
+	pthread_mutex_unlock(&mover->lock);
+	if (full) {
+		dest_refuse(move, -EBUSY, "as many moves are under way here as are allowed");
+		move_channel_drop(move);
+		move_free(move);
+		return;
+	}
+	/* The listener's thread becomes the move's. */
+	move_launch(move, move_dest_steps);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The destination from the verified final on: ports become ours, are announced, and the source
+ * hears of it. */
+#include <errno.h>
+
+#include "ctrl/migrate/dest_impl.h"
+
+#define DONE_NS 2000000000ULL /* for the source's word that it heard the commit */
+
+/* ---- activate ---- */
+
+/* All of a port's state is here. Its rings may be up already. */
+void dest_port_loaded(struct move *move, struct move_port *p)
+{
+	const struct vswitch *v = vswitch_of(move);
+
+	p->final_loaded = true;
+	dest_facts(move, p, false);
+	dest_port_look(move, p);
+	if (port_role(p) == ROLE_CLAIM)
+		v->ops->event(v->ctx, p->port, ROLE_CLAIM_GRANTED, 0);
+	else
+		v->ops->event(v->ctx, p->port,
+			atomic_load(&move->commit) ? ROLE_COMMANDED : ROLE_FINAL_LOADED, 0);
+	dest_port_look(move, p);
+	if (port_role(p) != ROLE_OWNER)
+		move_phase(move, MOVER_VERIFIED);
+}
+
+static int port_active(struct move *move, struct move_port *p)
+{
+	const struct vswitch *v = vswitch_of(move);
+	struct wire_writer w;
+	int rc;
+
+	if (!p->announced) {
+		p->announced = true;
+		v->ops->announce(v->ctx, p->port);
+		p->stamp[MOMENT_ANNOUNCED] = move_now_ns(move);
+		exchange_tell(move->mover, p->name);
+		p->stamp[MOMENT_PEERS_TOLD] = move_now_ns(move);
+	}
+	if (p->told)
+		return 0;
+	w = move_writer(move);
+	wire_put_u64(&w, p->epoch);
+	wire_put_u8(&w, atomic_load(&p->degraded));
+	rc = move_send(move, STREAM_COMMIT, STREAM_SECTION_MOVE, p->index, &w);
+	if (rc != 0)
+		return rc;
+	p->told = true;
+	p->stamp[MOMENT_COMMITTED] = move_now_ns(move);
+	return 0;
+}
+
+/* Ports that have become ours, and those whose VM is here before their state. */
+int dest_look(struct move *move)
+{
+	const struct vswitch *v = vswitch_of(move);
+
+	for (uint32_t i = 0; i < move->n_ports; i++) {
+		struct move_port *p = &move->port[i];
+		int rc = 0;
+
+		if (!p->port || !p->prepared)
+			continue;
+		if (atomic_load(&move->commit) && p->final_loaded && port_waits(p))
+			v->ops->event(v->ctx, p->port, ROLE_COMMANDED, 0);
+		dest_port_look(move, p);
+		if (port_role(p) == ROLE_OWNER) {
+			rc = port_active(move, p);
+		} else if (port_waits(p) && atomic_load(&p->rings_up) && !p->final_loaded &&
+			   !p->asked && move->accepted && !move->claim) {
+			p->asked = true;
+			rc = move_send(move, STREAM_ASK_RINGS, STREAM_SECTION_MOVE, p->index, NULL);
+		}
+		if (!atomic_load(&p->rings_up))
+			p->asked = false;
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+int dest_activate(struct move *move)
+{
+	int rc;
+
+	move_phase(move, MOVER_COMMITTED);
+	rc = dest_look(move);
+	/* Without a connection the source hears it by its own question or from the peers' exchange.
+	 */
+	return rc == MOVE_LOST ? 0 : rc;
+}
+
+/* ---- done ---- */
+
+static bool all_committed(const struct move *move)
+{
+	for (uint32_t i = 0; i < move->n_ports; i++)
+		if (!move->port[i].committed)
+			return false;
+	return move->n_ports > 0;
+}
+
+static void announce_again(struct move *move)
+{
+	const struct vswitch *v = vswitch_of(move);
+
+	for (uint32_t i = 0; i < move->n_ports; i++)
+		v->ops->announce(v->ctx, move->port[i].port);
+}
+
+int dest_done(struct move *move)
+{
+	uint64_t until_ns = move_now_ns(move) + DONE_NS, next_ns, interval_ns;
+	uint32_t repeats;
+
+	pthread_mutex_lock(&move->mover->lock);
+	repeats = move->mover->limits.announce_repeats;
+	interval_ns = move->mover->limits.announce_interval_ms * 1000000ULL;
+	pthread_mutex_unlock(&move->mover->lock);
+	next_ns = move_now_ns(move) + interval_ns;
+	for (uint32_t i = 0; i < move->n_ports; i++)
+		dest_port_empty(&move->port[i]);
+	while (repeats > 0 || (move_now_ns(move) < until_ns && !all_committed(move))) {
+		int rc = move_pump(move, repeats ? next_ns : until_ns);
+
+		if (rc == MOVE_LOST) {
+			move_channel_drop(move);
+			until_ns = 0;
+		}
+		if (rc == -ESHUTDOWN)
+			return rc;
+		if (dest_channel_take(move)) {
+			move->go_to = "accept";
+			return MOVE_GOTO;
+		}
+		if (repeats > 0 && move_now_ns(move) >= next_ns) {
+			announce_again(move);
+			repeats--;
+			next_ns += interval_ns;
+		}
+	}
+	for (uint32_t i = 0; i < move->n_ports; i++) {
+		struct move_port *p = &move->port[i];
+		struct role_facts none = {0};
+
+		vswitch_of(move)->ops->facts(vswitch_of(move)->ctx, p->port, &none);
+		vswitch_of(move)->ops->counts(vswitch_of(move)->ctx, p->port, &p->after);
+	}
+	return 0;
+}
