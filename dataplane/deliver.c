@@ -19,32 +19,65 @@
 
 /* ---- gathering and sending ---- */
 
-static void out_send(
-	struct worker *w, struct port *port, struct out_queue *out, struct port_stats *stats)
+/*
+ * What the rings of a vport on its way out do not take any more (its VM has just stopped, the role
+ * follows within this grace period) waits in the hold and goes after the VM, or back to it. It may
+ * have been closed by a drain; then it has to be drained once more.
+ */
+static void out_keep(struct worker *w, struct vport *v, struct rte_mbuf **mbufs, uint16_t count)
 {
-	uint16_t sent = 0;
+	struct hold *hold = atomic_load_explicit(&v->hold, memory_order_acquire);
+	uint32_t overflowed = 0;
+
+	for (uint16_t i = 0; i < count; i++) {
+		const struct hold_frame frame = {.mbuf = mbufs[i], .vni = v->vni};
+
+		w->local_stats.rx_packets++;
+		w->local_stats.rx_bytes += rte_pktmbuf_pkt_len(mbufs[i]);
+		w->local_stats.parked++;
+		if (likely(hold_put(hold, &frame, w->now_ns, &overflowed)))
+			continue;
+		hold_reopen(hold);
+		hold_put(hold, &frame, w->now_ns, &overflowed);
+		atomic_store_explicit(&v->hold_draining, true, memory_order_release);
+	}
+	w->local_stats.drop[DROP_HOLD_FULL] += overflowed;
+}
+
+/* v NULL: the uplink. */
+static void out_send(struct worker *w, struct vport *v, struct out_queue *out)
+{
+	struct uplink *uplink = w->engine->uplink;
+	struct port *port = v ? v->port : uplink->port;
+	struct port_stats *stats = v ? &v->stats[w->id] : &uplink->stats[w->id];
+	uint16_t sent = 0, left;
 
 	for (uint16_t i = 0; i < out->count; i++)
 		stats->tx_bytes += rte_pktmbuf_pkt_len(out->mbuf[i]);
 	if (likely(port != NULL))
 		sent = port_tx(port, w->id, out->mbuf, out->count);
 	stats->tx_packets += sent;
-	if (unlikely(sent < out->count)) {
+	left = out->count - sent;
+	if (unlikely(left > 0)) {
+		bool up = port && port_rings_up(port);
+
 		for (uint16_t i = sent; i < out->count; i++)
 			stats->tx_bytes -= rte_pktmbuf_pkt_len(out->mbuf[i]);
-		stats->tx_dropped[port && port_rings_up(port) ? 1 : 0] += out->count - sent;
-		rte_pktmbuf_free_bulk(&out->mbuf[sent], out->count - sent);
+		if (!up && v && atomic_load_explicit(&v->leaving, memory_order_acquire)) {
+			out_keep(w, v, &out->mbuf[sent], left);
+		} else {
+			stats->tx_dropped[up] += left;
+			rte_pktmbuf_free_bulk(&out->mbuf[sent], left);
+		}
 	}
 	out->count = 0;
 }
 
 void deliver_uplink(struct worker *w, struct rte_mbuf *m)
 {
-	struct uplink *uplink = w->engine->uplink;
-
 	w->uplink.mbuf[w->uplink.count++] = m;
 	if (w->uplink.count == WORKER_OUT)
-		out_send(w, uplink->port, &w->uplink, &uplink->stats[w->id]);
+		out_send(w, NULL, &w->uplink);
 }
 
 void deliver_vport(struct worker *w, struct vport *v, struct rte_mbuf *m)
@@ -57,7 +90,7 @@ void deliver_vport(struct worker *w, struct vport *v, struct rte_mbuf *m)
 	}
 	out->mbuf[out->count++] = m;
 	if (out->count == WORKER_OUT)
-		out_send(w, v->port, out, &v->stats[w->id]);
+		out_send(w, v, out);
 }
 
 void deliver_flush(struct worker *w)
@@ -65,14 +98,14 @@ void deliver_flush(struct worker *w)
 	struct engine *engine = w->engine;
 
 	if (w->uplink.count > 0)
-		out_send(w, engine->uplink->port, &w->uplink, &engine->uplink->stats[w->id]);
+		out_send(w, NULL, &w->uplink);
 	for (uint16_t i = 0; i < w->dirty_count; i++) {
 		struct vport *v =
 			atomic_load_explicit(&engine->vport[w->dirty[i]], memory_order_acquire);
 		struct out_queue *out = &w->out[w->dirty[i]];
 
 		if (v)
-			out_send(w, v->port, out, &v->stats[w->id]);
+			out_send(w, v, out);
 		else
 			rte_pktmbuf_free_bulk(out->mbuf, out->count);
 		out->count = 0;

@@ -99,6 +99,7 @@ bool engine_uplink_stats(struct engine *engine, struct port_stats *sum)
 		return false;
 	for (uint16_t i = 0; i <= engine->worker_count; i++)
 		port_stats_add(sum, &engine->uplink->stats[i]);
+	sum->rx_missed = port_rx_missed(engine->uplink->port);
 	return true;
 }
 

@@ -245,6 +245,8 @@ void engine_vport_facts(struct vport *v, const struct role_facts *facts)
 {
 	pthread_mutex_lock(&v->engine->mutex);
 	v->facts = *facts;
+	/* An owner's hold is empty; it is there for what its rings do not take when they stop. */
+	atomic_store(&v->leaving, facts->move_out && engine_hold_make(v) == 0);
 	pthread_mutex_unlock(&v->engine->mutex);
 }
 

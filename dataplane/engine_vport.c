@@ -503,6 +503,8 @@ void engine_vport_stats(const struct vport *v, struct port_stats *sum)
 	memset(sum, 0, sizeof(*sum));
 	for (uint16_t i = 0; i <= v->engine->worker_count; i++)
 		port_stats_add(sum, &v->stats[i]);
+	if (v->port)
+		sum->rx_missed = port_rx_missed(v->port);
 }
 
 void engine_policy_changed(struct engine *engine, struct vport *vport)

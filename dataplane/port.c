@@ -76,6 +76,11 @@ void port_info(const struct port *port, struct port_info *info)
 	port->ops->info(port, info);
 }
 
+uint64_t port_rx_missed(const struct port *port)
+{
+	return port->ops->rx_missed ? port->ops->rx_missed(port) : 0;
+}
+
 bool port_rings_up(const struct port *port)
 {
 	return port_level(port);
@@ -104,6 +109,11 @@ uint16_t port_tx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uin
 bool port_tx_csum(const struct port *port)
 {
 	return port->ops->tx_csum(port);
+}
+
+uint16_t port_tx_room(const struct port *port)
+{
+	return port->ops->tx_room ? port->ops->tx_room(port) : UINT16_MAX;
 }
 
 uint16_t port_rx_queues(const struct port *port)

@@ -51,6 +51,11 @@ struct port_params {
 	/* "net_af_packet0,iface=veth1", "0000:01:00.0", ...; a vdev is made, under a free name */
 	const char *device;
 	bool promiscuous; /* a vport, whose MACs are not the device's; pointless on an uplink */
+	/*
+	 * An uplink on an interface that the host uses too (af_packet): take ARP, ICMP, ND and UDP
+	 * to this port alone, so that what else comes there costs nothing. 0: everything.
+	 */
+	uint16_t only_udp_port;
 	bool paused; /* born with rings down: the place a VM without a VMM moves to */
 	/* PORT_VHOST */
 	const char *path; /* <= PORT_PATH_MAX bytes */
@@ -103,6 +108,12 @@ int port_open(const struct port_params *params, struct port **out, char *error, 
 void port_close(struct port *port);
 void port_info(const struct port *port, struct port_info *info);
 
+/*
+ * Frames that the device lost because nobody took them in time, or for want of buffers, ever. Any
+ * thread but the workers.
+ */
+uint64_t port_rx_missed(const struct port *port);
+
 /* Any thread, a level, not an event. */
 bool port_rings_up(const struct port *port);
 
@@ -126,6 +137,11 @@ int port_resume(struct port *port);
 uint16_t port_rx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 uint16_t port_tx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 bool port_tx_csum(const struct port *port);
+/*
+ * About how many frames it would take now: a guest that has just been set going is slow to give
+ * buffers. UINT16_MAX where nobody can tell. Worker.
+ */
+uint16_t port_tx_room(const struct port *port);
 
 /* Receive queues a worker should poll now (changes with ring state; 0 when rings are down). */
 uint16_t port_rx_queues(const struct port *port);

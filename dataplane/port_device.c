@@ -7,18 +7,22 @@
  * Descriptors to sleep on: tap hands its own out as Rx interrupts. af_packet keeps its sockets to
  * itself, but they are the packet sockets on that interface which appeared while it was probed;
  * poll() on them reports a filled frame of the mapped ring. ring, memif, pcap, null and NICs have
- * none here.
+ * none here. The same sockets take the filter of an uplink and tell what overran their rings,
+ * which the driver (22.11) does not.
  */
 #include "dataplane/port_device.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 
 #include <rte_bus.h>
@@ -216,4 +220,65 @@ int port_device_rx_fd(const struct port_device *device, uint16_t queue)
 	if (device->rx_interrupt)
 		return rte_eth_dev_rx_intr_ctl_q_get_fd(device->id, queue);
 	return queue < device->fd_count ? device->fds[queue] : -1;
+}
+
+/* Frames begin with their Ethernet header here; the kernel has taken a VLAN tag off. */
+#define AT_ETHERTYPE 12
+#define AT_IPV4 14
+#define AT_IPV4_FRAGMENT 20
+#define AT_IPV4_PROTOCOL 23
+#define AT_IPV6_NEXT 20
+#define AT_IPV6_UDP_PORT 56
+
+int port_device_only_udp(const struct port_device *device, uint16_t udp_port)
+{
+	/* Jumps count from the next line: to the last but one (drop) or the last (take). */
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, AT_ETHERTYPE),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_ARP, 17, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IPV6, 9, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 0, 14),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_IPV4_PROTOCOL),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMP, 13, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 11),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, AT_IPV4_FRAGMENT),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x1fff, 10, 0),
+		BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, AT_IPV4),
+		BPF_STMT(BPF_LD | BPF_H | BPF_IND, AT_IPV4 + 2),
+		BPF_JUMP(BPF_JMP | BPF_JA, 5, 0, 0),
+		/* IPv6 */
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_IPV6_NEXT),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 5, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_FRAGMENT, 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_UDP, 0, 2),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, AT_IPV6_UDP_PORT),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, udp_port, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	const struct sock_fprog program = {.len = RTE_DIM(code), .filter = code};
+
+	for (int i = 0; i < device->fd_count; i++)
+		if (setsockopt(device->fds[i], SOL_SOCKET, SO_ATTACH_FILTER, &program,
+			    sizeof(program)))
+			return -errno;
+	return 0;
+}
+
+uint64_t port_device_missed(struct port_device *device)
+{
+	struct rte_eth_stats stats = {0};
+	uint64_t missed = 0;
+
+	for (int i = 0; i < device->fd_count; i++) {
+		struct tpacket_stats told;
+		socklen_t len = sizeof(told);
+
+		if (!getsockopt(device->fds[i], SOL_PACKET, PACKET_STATISTICS, &told, &len))
+			missed += told.tp_drops;
+	}
+	missed = __atomic_add_fetch(&device->missed, missed, __ATOMIC_RELAXED);
+	if (rte_eth_stats_get(device->id, &stats))
+		return missed;
+	return missed + stats.imissed + stats.rx_nombuf;
 }

@@ -25,6 +25,7 @@ struct port_device {
 	char ifname[32]; /* of the kernel's interface, if any */
 	int16_t fd_count;
 	int fds[PORT_QUEUES_MAX]; /* af_packet: one socket per queue */
+	uint64_t missed; /* atomic; af_packet: what the kernel has told so far, it tells once */
 };
 
 int port_device_open(struct port_device *device, const char *args, char *error, size_t len);
@@ -34,5 +35,12 @@ void port_device_close(struct port_device *device);
  * After the device was started. Readable while a frame waits in `queue`; -1: the device has none.
  */
 int port_device_rx_fd(const struct port_device *device, uint16_t queue);
+
+/* af_packet only: the kernel keeps back what is no ARP, ICMP, ND or UDP to this port. 0 or -errno.
+ */
+int port_device_only_udp(const struct port_device *device, uint16_t udp_port);
+
+/* Frames lost before anybody took them, ever. Any thread. */
+uint64_t port_device_missed(struct port_device *device);
 
 #endif

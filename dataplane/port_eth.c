@@ -151,6 +151,12 @@ static int eth_open(const struct port_params *params, struct port **out, char *e
 	ret = port_device_open(&p->device, params->device, error, len);
 	if (ret)
 		goto free_port;
+	if (params->only_udp_port)
+		ret = port_device_only_udp(&p->device, params->only_udp_port);
+	if (ret) {
+		port_fail(error, len, -ret, "%s: no filter on its interface", params->device);
+		goto close_device;
+	}
 	ret = eth_start(p, params, error, len);
 	if (ret)
 		goto close_device;
@@ -184,6 +190,11 @@ static void eth_info(const struct port *port, struct port_info *info)
 	info->mac = p->mac;
 	snprintf(info->peer, sizeof(info->peer), "%s", p->device.name);
 	snprintf(info->ifname, sizeof(info->ifname), "%.31s", p->device.ifname);
+}
+
+static uint64_t eth_rx_missed(const struct port *port)
+{
+	return port_device_missed(&eth_of(port)->device);
 }
 
 static void eth_flush(struct port_eth *p)
@@ -267,6 +278,7 @@ const struct port_ops port_eth_ops = {
 	.open = eth_open,
 	.close = eth_close,
 	.info = eth_info,
+	.rx_missed = eth_rx_missed,
 	.set_rings = eth_set_rings,
 	.rx = eth_rx,
 	.tx = eth_tx,

@@ -11,9 +11,11 @@ struct port_ops {
 	int (*open)(const struct port_params *params, struct port **out, char *error, size_t len);
 	void (*close)(struct port *port);
 	void (*info)(const struct port *port, struct port_info *info);
+	uint64_t (*rx_missed)(const struct port *port); /* NULL: cannot happen */
 	int (*set_rings)(struct port *port, bool up); /* NULL: not ours to say */
 	uint16_t (*rx)(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 	uint16_t (*tx)(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+	uint16_t (*tx_room)(const struct port *port); /* NULL: cannot tell */
 	bool (*tx_csum)(const struct port *port);
 	uint16_t (*rx_queues)(const struct port *port);
 	int (*rx_fd)(const struct port *port, uint16_t queue);

@@ -99,6 +99,8 @@ static int port_ring_set(struct port *port, bool up)
 static uint16_t port_ring_rx(
 	struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
 {
+	if (!port_level(port))
+		return 0;
 	return (uint16_t)rte_ring_dequeue_burst(
 		ring_of(port)->to_engine[queue], (void **)mbufs, count, NULL);
 }
@@ -107,8 +109,15 @@ static uint16_t port_ring_tx(
 	struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
 {
 	(void)queue;
+	if (!port_level(port))
+		return 0;
 	return (uint16_t)rte_ring_enqueue_burst(
 		ring_of(port)->from_engine, (void *const *)mbufs, count, NULL);
+}
+
+static uint16_t port_ring_tx_room(const struct port *port)
+{
+	return port_level(port) ? (uint16_t)rte_ring_free_count(ring_of(port)->from_engine) : 0;
 }
 
 static bool port_ring_tx_csum(const struct port *port)
@@ -143,6 +152,7 @@ const struct port_ops port_ring_ops = {
 	.set_rings = port_ring_set,
 	.rx = port_ring_rx,
 	.tx = port_ring_tx,
+	.tx_room = port_ring_tx_room,
 	.tx_csum = port_ring_tx_csum,
 	.rx_queues = port_ring_queues,
 	.rx_fd = port_ring_fd,

@@ -77,9 +77,14 @@ static void vhost_down(void *owner, int vid)
 {
 	struct port_vhost *p = owner;
 
+	bool were_up;
+
 	(void)vid;
+	/* The level first: a worker that finds no device must see why. */
+	were_up = __atomic_exchange_n(&p->port.rings_up, false, __ATOMIC_ACQ_REL);
 	__atomic_store_n(&p->vid, -1, __ATOMIC_SEQ_CST);
-	port_set_level(&p->port, false);
+	if (were_up)
+		port_event(&p->port, PORT_RINGS_DOWN);
 }
 
 static void vhost_ring(void *owner, int vid, uint16_t ring, bool ready)
@@ -389,6 +394,22 @@ static uint16_t vhost_tx(struct port *port, uint16_t queue, struct rte_mbuf **mb
 	return done;
 }
 
+/* Of the fullest ring. Where buffers are merged a frame may take two. */
+static uint16_t vhost_tx_room(const struct port *port)
+{
+	const struct port_vhost *p = vhost_of(port);
+	int vid = __atomic_load_n(&p->vid, __ATOMIC_ACQUIRE);
+	uint32_t rings = __atomic_load_n(&p->ready, __ATOMIC_ACQUIRE) & VHOST_TX_RINGS &
+			 ~__atomic_load_n(&p->broken, __ATOMIC_RELAXED);
+	uint16_t room = UINT16_MAX;
+
+	if (vid < 0 || !rings)
+		return 0;
+	for (; rings; rings &= rings - 1)
+		room = RTE_MIN(room, rte_vhost_avail_entries(vid, __builtin_ctz(rings)));
+	return __atomic_load_n(&p->merges, __ATOMIC_RELAXED) ? room / 2 : room;
+}
+
 static bool vhost_tx_csum(const struct port *port)
 {
 	return __atomic_load_n(&vhost_of(port)->guest_csum, __ATOMIC_RELAXED);
@@ -425,6 +446,7 @@ const struct port_ops port_vhost_ops = {
 	.info = vhost_info,
 	.rx = vhost_rx,
 	.tx = vhost_tx,
+	.tx_room = vhost_tx_room,
 	.tx_csum = vhost_tx_csum,
 	.rx_queues = vhost_rx_queues,
 	.rx_fd = vhost_rx_fd,

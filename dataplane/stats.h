@@ -14,6 +14,7 @@
 
 struct port_stats {
 	uint64_t rx_packets, rx_bytes; /* taken from the port */
+	uint64_t rx_missed; /* lost before they were taken, by the device's word; 0 but in sums */
 	uint64_t tx_packets, tx_bytes; /* given to the port */
 	uint64_t tx_dropped[2]; /* not taken by the port: rings or link down; queue full */
 	uint64_t delivered; /* of rx: left Ferry by some port */

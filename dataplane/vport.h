@@ -93,6 +93,8 @@ struct vport {
 	_Atomic uint64_t activated_ns; /* engine time of the last change to OWNER */
 	_Atomic bool hold_draining; /* later arrivals queue behind the hold */
 	_Atomic bool parking; /* OWNER: the hold fills and waits; written by the mover */
+	_Atomic bool
+		leaving; /* a move out is prepared: what stopped rings leave waits in the hold */
 	_Atomic bool returning; /* PASSIVE: the hold goes back to relay_from; cleared when empty */
 	struct engine *engine;
 	struct session_slab slab[VPORT_WORKERS_MAX + 1]; /* last: control threads and imports */

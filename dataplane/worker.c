@@ -274,6 +274,19 @@ static void worker_return(struct worker *w, struct vport *v)
 }
 
 /*
+ * How much of a hold may go now. A VM that has just been set going is slow to give buffers, and
+ * what it cannot take waits in order where it is, as long as a frame may.
+ */
+static uint16_t drain_room(const struct worker *w, struct vport *v, enum role_duty duty)
+{
+	uint64_t active_ns = atomic_load_explicit(&v->activated_ns, memory_order_relaxed);
+
+	if (duty != ROLE_DUTY_FORWARD || !v->port || w->now_ns - active_ns > v->hold_age_ns)
+		return DRAIN_BURST;
+	return RTE_MIN(DRAIN_BURST, port_tx_room(v->port));
+}
+
+/*
  * A vport that has become owner lets its hold go through the full path, in order; one that has
  * given its VM away lets it go after the VM.
  */
@@ -290,7 +303,7 @@ static void worker_drain(struct worker *w, struct vport *v)
 	if (!hold || (duty != ROLE_DUTY_FORWARD && duty != ROLE_DUTY_RELAY) ||
 		atomic_load_explicit(&v->parking, memory_order_acquire))
 		return;
-	count = hold_take(hold, w->now_ns, frame, DRAIN_BURST, &stale);
+	count = hold_take(hold, w->now_ns, frame, drain_room(w, v, duty), &stale);
 	w->stats = hold_charge(w, &local);
 	w->stats->unparked += stale;
 	w->stats->drop[DROP_STALE] += stale;
@@ -356,7 +369,7 @@ static uint32_t worker_poll_entry(struct worker *w, const struct poll_entry *ent
 
 	if (v) {
 		if (unlikely(atomic_load_explicit(&v->hold_draining, memory_order_acquire)) &&
-			v->id % w->engine->worker_count == w->id)
+			v->id % w->engine->worker_count == w->id && entry->queue == 0)
 			worker_drain(w, v);
 		if (unlikely(atomic_load_explicit(&v->returning, memory_order_acquire)) &&
 			v->id % w->engine->worker_count == w->id && w->engine->uplink)

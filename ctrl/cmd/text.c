@@ -116,6 +116,7 @@ void text_port_stats(struct out *out, const char *key, const struct port_stats *
 {
 	out_object(out, key);
 	out_u64(out, "rx_packets", stats->rx_packets);
+	out_u64(out, "rx_missed", stats->rx_missed);
 	out_u64(out, "rx_bytes", stats->rx_bytes);
 	out_u64(out, "tx_packets", stats->tx_packets);
 	out_u64(out, "tx_bytes", stats->tx_bytes);

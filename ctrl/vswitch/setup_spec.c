@@ -59,6 +59,20 @@ void setup_timeouts(const struct config *config, struct session_timeouts *timeou
 			(uint32_t)RTE_MIN(rows[i].ms, (uint64_t)INT32_MAX);
 }
 
+/*
+ * A kernel interface. The driver's own rings have 512 frames, half of what a worker may miss of a
+ * few hundred kpps while the scheduler runs somebody else; a frame has its headers in front of it.
+ */
+static void interface_device(const char *interface, uint16_t mtu, char *device, size_t len)
+{
+	uint32_t frame = 2048;
+
+	while (frame < mtu + 128u)
+		frame *= 2;
+	snprintf(device, len, "net_af_packet0,iface=%s,blocksz=%u,framesz=%u,framecnt=4096",
+		interface, 32768u, frame);
+}
+
 bool setup_uplink_spec(const struct setup *setup, const struct config *config,
 	struct uplink_params *params, char *device, size_t device_len)
 {
@@ -67,14 +81,15 @@ bool setup_uplink_spec(const struct setup *setup, const struct config *config,
 	if (!from->device && !from->interface)
 		return false;
 	memset(params, 0, sizeof(*params));
+	params->mtu = from->mtu ? (uint16_t)from->mtu : 1500 + OVERHEAD_ROOM;
 	if (from->interface)
-		snprintf(device, device_len, "net_af_packet0,iface=%s", from->interface);
+		interface_device(from->interface, params->mtu, device, device_len);
 	else
 		snprintf(device, device_len, "%s", from->device);
-	params->mtu = from->mtu ? (uint16_t)from->mtu : 1500 + OVERHEAD_ROOM;
 	params->port = (struct port_params){.name = "uplink",
 		.kind = setup->options.ring_ports ? PORT_RING : PORT_ETH,
 		.device = device,
+		.only_udp_port = (uint16_t)from->vxlan_port,
 		.queues = from->queues ? (uint16_t)from->queues : 1,
 		.tx_queues = (uint16_t)config->engine.workers,
 		.mtu = params->mtu};

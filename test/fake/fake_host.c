@@ -61,7 +61,7 @@ void fake_host_start(struct fake_host *host, const struct fake_host_options *opt
 		.callbacks = options->callbacks,
 		.workers = options->workers ? options->workers : 1,
 		.sessions = options->sessions ? options->sessions : 4096,
-		.mbufs = 4096,
+		.mbufs = 8192,
 		.locations = 4096,
 		.pickup = options->pickup,
 		.policy_change = options->policy_change,

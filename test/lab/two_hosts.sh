@@ -7,6 +7,9 @@
 #	 host a: ferryd 192.0.2.1 ---+
 #	 host b: ferryd 192.0.2.2 ---+--- bridge (namespace net) --- p: vx0 10.0.0.9 fd00::9, VTEP 192.0.2.3
 #
+#	 host a: mg0 198.51.100.1 ------ mg0 198.51.100.2 :host b
+#
+# up0 carries the VMs' traffic; moves, sessions and memory, go over the management network mg0.
 # VM vm1 is 10.0.0.5 and fd00::5, its vhost-user socket at host x is $LAB_DIR/vm1x.sock.
 
 # Rings of 1024: a guest under emulation on a busy machine may not run for some hundred milliseconds.
@@ -23,6 +26,13 @@ hosts_net() {
 		addr_add "$x" up0 "192.0.2.$n/24"
 		n=$((n + 1))
 	done
+	# Large segments and all: the kernel's own traffic.
+	ip link add mg0 netns "$LAB_ID-a" type veth peer name mg0 netns "$LAB_ID-b"
+	for x in a b; do
+		ip -n "$LAB_ID-$x" link set mg0 up
+	done
+	addr_add a mg0 198.51.100.1/24
+	addr_add b mg0 198.51.100.2/24
 	peer_add p vx0 100 192.0.2.3 192.0.2.1
 	ip -n "$LAB_ID-p" link set vx0 address 02:00:00:00:00:09
 	addr_add p vx0 10.0.0.9/24 fd00::9/64
@@ -38,6 +48,7 @@ hosts_certificates() {
 
 # host_config ME ADDRESS OTHER ITS-ADDRESS [more yaml]: $LAB_DIR/ME.yaml
 host_config() {
+	local mine=198.51.100.${2##*.} theirs=198.51.100.${4##*.}
 	local rules=${HOST_RULES:-'{direction: ingress, protocol: icmp, action: allow}, {direction: ingress, protocol: tcp, ports: 7000, action: allow}, {direction: ingress, protocol: udp, ports: 7001, action: allow}'}
 	cat >"$LAB_DIR/$1.yaml" <<-YAML
 	host: {name: host-$1, run_dir: $LAB_DIR/run-$1, control: {socket: $LAB_DIR/$1.ctl}}
@@ -45,9 +56,9 @@ host_config() {
 	engine: {workers: 1, sessions: 20000, mbufs: 8192}
 	uplink: {interface: up0, ips: [$2/24], mtu: 1600}
 	tls: {ca: $LAB_DIR/tls/ca.pem, cert: $LAB_DIR/tls/host-$1.pem, key: $LAB_DIR/tls/host-$1.key}
-	migrate: {listen: "$2:6790"}
+	migrate: {listen: "$mine:6790"}
 	peers:
-	  - {name: host-$3, vteps: [$4], address: "$4:6790", vmagent: "$4:6791"}
+	  - {name: host-$3, vteps: [$4], address: "$theirs:6790", vmagent: "$theirs:6791"}
 	  - {name: p, vteps: [192.0.2.3]}
 	vpcs:
 	  - {name: blue, vni: 100, subnets: [10.0.0.0/24, "fd00::/64"], gateway_ips: [10.0.0.1, "fd00::1"], gateway_mac: "02:00:00:00:00:fe"}
@@ -67,7 +78,7 @@ host_config() {
 	  - {vpc: blue, ip: "fd00::9", vtep: 192.0.2.3, mac: "02:00:00:00:00:09"}
 	vmagent:
 	  socket: $LAB_DIR/$1.agent-ctl
-	  listen: "$2:6791"
+	  listen: "$mine:6791"
 	  qmp: "$LAB_DIR/{vm}$1.agent"
 	YAML
 	printf '%s\n' "${@:5}" >>"$LAB_DIR/$1.yaml"
@@ -114,4 +125,21 @@ vm_move() {
 
 vm_move_ended() {
 	[[ $(agent "$1" vm show "$2" --json | json - '["outcome"]') != "under way" ]]
+}
+
+# hosts_counters VM: where packets may have been lost on their way, hop by hop, as notes.
+hosts_counters() {
+	local x
+	for x in net a b p; do
+		# shellcheck disable=SC2016 # awk's
+		ns_run "$x" awk -v ns="$x" 'NR > 2 && ($5 || $13 || $4 || $12) {
+			print "# " ns " " $1 " rx dropped " $5 ", tx dropped " $13 }' /proc/net/dev
+	done
+	for x in a b; do
+		ctl "$x" stats | awk -v host="$x" '/^ *(uplink|local|vm[0-9]*):/ { port = $1 }
+			/missed|dropped|parked/ && $2 { print "# host " host " " port " " $1 " " $2 }'
+		ctl "$x" drop show | sed "s/^/# host $x: /"
+	done
+	guest_run "$1" 'cat /proc/net/dev | grep eth0; grep ^Udp: /proc/net/snmp; cat /proc/net/softnet_stat' |
+		sed 's/^/# guest: /'
 }

@@ -307,6 +307,114 @@ static void ipv6_goes_the_same_way(void **state)
 	assert_balanced(w);
 }
 
+/* Between the rings' stop and the role that follows, a worker may still have frames for the VM. */
+static void what_stopped_rings_do_not_take_goes_after_the_vm(void **state)
+{
+	static const struct role_facts leaving = {.move_out = true},
+				       ready = {.move_out = true, .move_ready = true};
+	const struct in6_addr d = fake_addr("192.0.2.2");
+	struct world *w = *state;
+	struct fake_packet ping = pong_w;
+	uint8_t frame[FAKE_FRAME_MAX], inner[FAKE_FRAME_MAX];
+	struct port_stats s;
+	size_t want;
+
+	fake_host_peer(&w->s, "192.0.2.2");
+	assert_int_equal(engine_relay_to(w->v, &d), 0);
+	engine_vport_facts(w->v, &leaving);
+	ping.icmp_type = 8;
+	port_pause(w->v->port);
+	for (uint16_t id = 1; id <= 3; id++) {
+		ping.icmp_id = id;
+		fake_host_send_vxlan(&w->s, &from_p, &ping);
+	}
+	assert_int_equal(fake_host_drain(w->s.uplink), 0);
+	engine_vport_facts(w->v, &ready);
+	assert_int_equal(engine_role_event(w->v, ROLE_READY, 0), 0);
+	assert_int_equal(vport_role(w->v), ROLE_FROZEN);
+	ping.icmp_id = 4;
+	fake_host_send_vxlan(&w->s, &from_p, &ping);
+	for (uint16_t id = 1; id <= 4; id++) {
+		ping.icmp_id = id;
+		want = fake_packet_build(&ping, inner, sizeof(inner));
+		assert_int_equal(fake_host_receive(w->s.uplink, frame, sizeof(frame)), want + 50);
+		assert_memory_equal(frame + 50, inner, want);
+	}
+	engine_vport_stats(w->v, &s);
+	assert_int_equal(s.tx_dropped[0], 0);
+	engine_local_stats(w->s.engine, &s);
+	assert_int_equal(s.parked, 3);
+	assert_int_equal(s.unparked, 3);
+	assert_balanced(w);
+}
+
+static void and_back_to_the_vm_when_it_stays(void **state)
+{
+	static const struct role_facts leaving = {.move_out = true}, staying = {.move_out = false};
+	struct world *w = *state;
+	struct fake_packet ping = pong_w;
+
+	engine_vport_facts(w->v, &leaving);
+	ping.icmp_type = 8;
+	port_pause(w->v->port);
+	fake_host_send_vxlan(&w->s, &from_p, &ping);
+	port_resume(w->v->port);
+	engine_vport_facts(w->v, &staying);
+	engine_hold_park(w->v, false);
+	fake_host_run(&w->s);
+	assert_int_equal(fake_host_drain(w->v->port), 1);
+	/* Without a move, what rings that are down do not take is lost, and counted. */
+	port_pause(w->v->port);
+	fake_host_send_vxlan(&w->s, &from_p, &ping);
+	port_resume(w->v->port);
+	fake_host_run(&w->s);
+	assert_int_equal(fake_host_drain(w->v->port), 0);
+	assert_balanced(w);
+}
+
+/* A VM that has just been set going gives buffers slowly. */
+static void a_hold_goes_on_as_fast_as_the_vm_takes_it(void **state)
+{
+	struct world *w = *state;
+	struct fake_packet ping = pong_w;
+	uint32_t received = 0;
+	struct port_stats s;
+	uint8_t frame[FAKE_FRAME_MAX];
+
+	ping.icmp_type = 8;
+	/* The VM's ring: full. */
+	while (port_tx_room(w->v->port) > 0)
+		fake_host_send_vxlan(&w->s, &from_p, &ping);
+	assert_int_equal(engine_hold_park(w->v, true), 0);
+	for (uint16_t id = 1000; id < 1100; id++) {
+		ping.icmp_id = id;
+		fake_host_send_vxlan(&w->s, &from_p, &ping);
+	}
+	/* It has become ours just now. */
+	atomic_store(&w->v->activated_ns, w->s.now_ns);
+	engine_hold_park(w->v, false);
+	fake_host_run(&w->s);
+	while (fake_host_receive(w->v->port, frame, sizeof(frame)) > 0) {
+		if ((frame[38] << 8 | frame[39]) >= 1000)
+			assert_int_equal(frame[38] << 8 | frame[39], 1000 + received++);
+		if (received == 0 || received % 7 == 0)
+			fake_host_run(&w->s);
+	}
+	assert_int_equal(received, 100);
+	engine_vport_stats(w->v, &s);
+	assert_int_equal(s.tx_dropped[1], 0);
+	/* One that takes nothing for longer than a frame may wait holds up nothing. */
+	while (port_tx_room(w->v->port) > 0)
+		fake_host_send_vxlan(&w->s, &from_p, &ping);
+	engine_hold_park(w->v, true);
+	fake_host_send_vxlan(&w->s, &from_p, &ping);
+	w->s.now_ns += 3000000000ULL;
+	engine_hold_park(w->v, false);
+	fake_host_run(&w->s);
+	assert_false(atomic_load(&w->v->hold_draining));
+	assert_balanced(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +428,9 @@ int main(void)
 		T(large_pings_pass_in_fragments),
 		T(idle_sessions_end_and_their_memory_comes_back),
 		T(ipv6_goes_the_same_way),
+		T(what_stopped_rings_do_not_take_goes_after_the_vm),
+		T(and_back_to_the_vm_when_it_stays),
+		T(a_hold_goes_on_as_fast_as_the_vm_takes_it),
 	};
 
 	if (fake_eal_start() != 0)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -285,6 +286,106 @@ static void af_packet_carries_frames_and_wakes_a_sleeper(void **state)
 	assert_int_equal(fake_port_open_fds(), fds);
 }
 
+/* Ethernet, IP (4 or 6) and what follows, as far as a filter looks. */
+static size_t ip_frame(uint8_t *bytes, uint16_t ethertype, uint8_t proto, uint16_t port)
+{
+	size_t l4 = ethertype == 0x86dd ? 54 : 34;
+
+	memset(bytes, 0, 100);
+	bytes[12] = ethertype >> 8;
+	bytes[13] = ethertype & 0xff;
+	bytes[14] = ethertype == 0x86dd ? 0x60 : 0x45;
+	bytes[17] = ethertype == 0x86dd ? 0 : 86;
+	bytes[ethertype == 0x86dd ? 20 : 23] = proto;
+	bytes[l4 + 2] = port >> 8;
+	bytes[l4 + 3] = port & 0xff;
+	return 100;
+}
+
+static void an_uplink_on_a_shared_interface_takes_tunnels_and_neighbours_alone(void **state)
+{
+	static const struct {
+		uint16_t ethertype;
+		uint8_t proto;
+		uint16_t port;
+		bool taken;
+	} rows[] = {{0x0800, IPPROTO_UDP, 4789, true}, {0x0800, IPPROTO_UDP, 4790, false},
+		{0x0800, IPPROTO_TCP, 4789, false}, {0x0800, IPPROTO_ICMP, 0, true},
+		{0x0806, 0, 0, true}, {0x86dd, IPPROTO_UDP, 4789, true},
+		{0x86dd, IPPROTO_UDP, 53, false}, {0x86dd, IPPROTO_TCP, 4789, false},
+		{0x86dd, IPPROTO_ICMPV6, 0, true}, {0x88cc, 0, 0, false}};
+	struct port_params params = {.name = "uplink",
+		.kind = PORT_ETH,
+		.only_udp_port = 4789,
+		.queues = 1,
+		.tx_queues = 1,
+		.mtu = 1500,
+		.pool = fake_port_pool()};
+	char name[IFNAMSIZ], device[64];
+	uint8_t bytes[128];
+	struct rte_mbuf *m;
+	struct port *port;
+	uint32_t taken = 0;
+	int tap;
+
+	(void)state;
+	snprintf(name, sizeof(name), "ffil%d", getpid() % 100000);
+	tap = tap_make(name);
+	if (tap < 0)
+		skip();
+	snprintf(device, sizeof(device), "net_af_packet0,iface=%s", name);
+	params.device = device;
+	assert_int_equal(port_open(&params, &port, error, sizeof(error)), 0);
+	for (size_t i = 0; i < RTE_DIM(rows); i++) {
+		/* Which one it is, in the last byte. */
+		size_t len = ip_frame(bytes, rows[i].ethertype, rows[i].proto, rows[i].port);
+
+		bytes[len - 1] = (uint8_t)(i + 1);
+		assert_int_equal(write(tap, bytes, len), len);
+	}
+	while ((m = receive(port, 100)) != NULL) {
+		taken |= UINT32_C(1) << (*rte_pktmbuf_mtod_offset(m, uint8_t *, 99) - 1);
+		rte_pktmbuf_free(m);
+		if (taken >> 8)
+			break; /* the last one that is taken */
+	}
+	for (size_t i = 0; i < RTE_DIM(rows); i++)
+		assert_int_equal(taken >> i & 1, rows[i].taken);
+	port_close(port);
+	close(tap);
+}
+
+static void frames_that_overran_the_device_are_counted(void **state)
+{
+	char name[IFNAMSIZ], device[96];
+	uint8_t bytes[100] = {2, 0, 0, 0, 0, 5};
+	struct rte_mbuf *m;
+	struct port *port;
+	uint32_t received = 0;
+	int tap;
+
+	(void)state;
+	snprintf(name, sizeof(name), "fmis%d", getpid() % 100000);
+	tap = tap_make(name);
+	if (tap < 0)
+		skip();
+	snprintf(device, sizeof(device), "net_af_packet0,iface=%s,framecnt=32", name);
+	assert_int_equal(open_device(device, 1, &port), 0);
+	assert_int_equal(port_rx_missed(port), 0);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(write(tap, bytes, sizeof(bytes)), sizeof(bytes));
+	while (port_rx(port, 0, &m, 1) == 1) {
+		received += rte_pktmbuf_pkt_len(m) == sizeof(bytes);
+		rte_pktmbuf_free(m);
+	}
+	assert_true(received > 0 && received < 100);
+	assert_true(port_rx_missed(port) >= 100 - received);
+	/* The kernel tells once, the port goes on telling. */
+	assert_true(port_rx_missed(port) >= 100 - received);
+	port_close(port);
+	close(tap);
+}
+
 static void tap_carries_frames_and_wakes_a_sleeper(void **state)
 {
 	char name[IFNAMSIZ], device[64], other[96];
@@ -366,6 +467,9 @@ int main(void)
 		cmocka_unit_test(null_and_pcap_devices_open_as_they_are),
 		cmocka_unit_test(a_port_born_paused_forgets_what_came_before_it_was_resumed),
 		cmocka_unit_test(af_packet_carries_frames_and_wakes_a_sleeper),
+		cmocka_unit_test(
+			an_uplink_on_a_shared_interface_takes_tunnels_and_neighbours_alone),
+		cmocka_unit_test(frames_that_overran_the_device_are_counted),
 		cmocka_unit_test(tap_carries_frames_and_wakes_a_sleeper),
 		cmocka_unit_test(engines_open_and_close_devices_at_the_same_time),
 	};

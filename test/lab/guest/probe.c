@@ -216,7 +216,9 @@ static int probe_open(struct probe *p)
 	if (p->fd < 0)
 		return -errno;
 	setsockopt(p->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	/* What a pause leaves comes at once: beyond the system's limit, where that is allowed. */
+	if (setsockopt(p->fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer)))
+		setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
 	return bind(p->fd, (struct sockaddr *)&local, sizeof(local)) ? -errno : 0;
 }
 
