@@ -287,7 +287,11 @@ struct plugin_descriptor {
 	enum plugin_verdict (*adopt)(
 		void *instance, const struct plugin_session *session, uint16_t state_version);
 
-	/* Per-vport state that moves: written at the source, read at the destination. */
+	/*
+	 * Per-vport state that moves: written at the source, read at the destination. Twice: when
+	 * the move is prepared (refuse then what cannot be here: a lease, a name in use) and when
+	 * the vport stands still. The second replaces the first.
+	 */
 	int (*section_save)(void *instance, const struct plugin_vport *vport, void *data,
 		struct plugin_sink *sink);
 	int (*section_load)(void *instance, const struct plugin_vport *vport, void *data,

@@ -192,6 +192,7 @@ int dest_frame(struct move *move, const struct frame *frame);
 
 int source_bulk(struct move *move, struct move_port *p); /* in a new colour */
 int source_round(struct move *move, struct move_port *p);
+int source_sections(struct move *move, struct move_port *p);
 int source_final(struct move *move, struct move_port *p);
 void source_compare(struct move *move, struct move_port *p);
 

@@ -211,6 +211,9 @@ static int port_prepare(struct move *move, struct move_port *p)
 	rc = port_describe(move, p);
 	while (rc == 0 && !p->prepared)
 		rc = move_pump(move, move_now_ns(move) + RETRY_NS);
+	/* A first time now: what plugins cannot take there is heard before anything is copied. */
+	if (rc == 0 && !port_frozen(p))
+		rc = source_sections(move, p);
 	if (rc == 0)
 		source_facts(move, p);
 	return rc;

@@ -178,7 +178,7 @@ int source_round(struct move *move, struct move_port *p)
 	return move_send(move, STREAM_ROUND, STREAM_SECTION_SESSIONS, p->index, &w);
 }
 
-static int send_sections(struct move *move, struct move_port *p)
+int source_sections(struct move *move, struct move_port *p)
 {
 	const struct vswitch *vswitch = &move->mover->vswitch;
 
@@ -211,7 +211,7 @@ int source_final(struct move *move, struct move_port *p)
 	 */
 	rc = p->walked ? round_out(move, p, &p->sessions.final) : source_bulk(move, p);
 	if (rc == 0)
-		rc = send_sections(move, p);
+		rc = source_sections(move, p);
 	if (rc != 0)
 		return rc;
 	final.count = p->tally.count;

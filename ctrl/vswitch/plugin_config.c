@@ -11,14 +11,27 @@
 #define PARTS_MAX 8
 #define VNI_TEXT_MAX 12
 
-/* Sections of the file that belong to a plugin. */
-static const struct {
+/*
+ * Sections of the config that belong to a plugin. An entry is taken as it was written, and the array
+ * says which there are: a config with what vports brought has more of them than the file.
+ */
+#define SECTION(owner, array) \
+	{ \
+		owner, #array, offsetof(struct config, array), offsetof(struct config, n_##array), \
+			sizeof(*((struct config *)0)->array) \
+	}
+static const struct owned_section {
 	const char *plugin, *section;
-} plugin_sections[] = {
-	{"acl", "groups"},
-	{"nat", "external_networks"},
-	{"nat", "nat_leases"},
+	size_t array_at, count_at, entry_bytes; /* an entry begins with its node */
+} owned_sections[] = {
+	SECTION("acl", groups),
+	SECTION("nat", external_networks),
+	SECTION("nat", nat_leases),
 };
+_Static_assert(offsetof(struct config_group, node) == 0 &&
+		       offsetof(struct config_external_network, node) == 0 &&
+		       offsetof(struct config_nat_lease, node) == 0,
+	"an entry begins with its node");
 
 /* The value given to a plugin is a map of parts; each part is a tree of its own. */
 struct parts {
@@ -156,6 +169,26 @@ static int part_add(struct plugin_value *all, struct plugin_value *part, const c
 	return 0;
 }
 
+static struct plugin_value *section_make(
+	const struct config *config, const struct owned_section *section)
+{
+	const char *entry = *(const char *const *)((const char *)config + section->array_at);
+	uint32_t count = *(const uint32_t *)((const char *)config + section->count_at);
+	struct plugin_value *list = value_new(PLUGIN_LIST, section->section, count);
+
+	for (uint32_t i = 0; list && i < count; i++, entry += section->entry_bytes) {
+		struct plugin_value *value = setup_value(*(const struct config_tree *const *)entry);
+
+		if (!value) {
+			setup_value_free(list);
+			return NULL;
+		}
+		*item_at(list, list->count++) = *value;
+		free(value); /* its items live on in the copy */
+	}
+	return list;
+}
+
 struct plugin_value *plugin_config_make(
 	const struct config *config, const struct config_plugin *plugin)
 {
@@ -165,12 +198,11 @@ struct plugin_value *plugin_config_make(
 
 	if (!all)
 		return NULL;
-	for (uint32_t i = 0; i < sizeof(plugin_sections) / sizeof(plugin_sections[0]); i++) {
-		const char *section = plugin_sections[i].section;
-		const struct config_tree *tree = config_tree_get(config->tree, section);
+	for (size_t i = 0; i < sizeof(owned_sections) / sizeof(owned_sections[0]); i++) {
+		const struct owned_section *section = &owned_sections[i];
 
-		if (tree && rc == 0 && strcmp(plugin_sections[i].plugin, plugin->name) == 0)
-			rc = part_add(all, setup_value(tree), section);
+		if (rc == 0 && strcmp(section->plugin, plugin->name) == 0)
+			rc = part_add(all, section_make(config, section), section->section);
 	}
 	if (rc == 0 && strcmp(plugin->name, "acl") == 0)
 		rc = part_add(all, members_make(config), "members");

@@ -256,6 +256,7 @@ static int flow_create(const struct plugin_host *host, void **instance)
 }
 
 FERRY_PLUGIN(.name = "flowlog", .version = "1.0", .summary = "records of sessions", .after = "nat",
-	.create = flow_create, .destroy = flow_destroy, .configure = flow_configure,
-	.admit = flow_admit, .opened = flow_opened, .closed = flow_closed,
-	.state_changed = flow_state_changed, .show = flow_show, .tick = flow_tick);
+	.state_optional = true, .create = flow_create, .destroy = flow_destroy,
+	.configure = flow_configure, .admit = flow_admit, .opened = flow_opened,
+	.closed = flow_closed, .state_changed = flow_state_changed, .show = flow_show,
+	.tick = flow_tick);

@@ -81,9 +81,12 @@ static void lab_config(struct fake_lab *lab, uint32_t host)
 	fprintf(f, "host: {name: h%u, run_dir: %s/h%u}\n", host, lab->dir, host);
 	fprintf(f, "engine: {workers: 1, sessions: %u, mbufs: 2048, session_quota_percent: 90}\n",
 		lab->sessions ? lab->sessions : 16384);
-	fprintf(f, "uplink: {device: net_null0, ips: [192.0.2.%u/24], mtu: 1600}\n", host + 1);
+	fprintf(f,
+		"uplink: {device: net_null0, ips: [192.0.2.%u/24], mtu: 1600, "
+		"mac: '02:00:c0:00:02:%02x'}\n",
+		host + 1, host + 1);
 	fprintf(f, "tls: {insecure: true}\n");
-	fprintf(f, "plugins: []\n");
+	fprintf(f, "plugins: %s\n", lab->plugins[host] ? lab->plugins[host] : "[]");
 	fprintf(f, "migrate: {listen: '127.0.0.1:%u'%s%s}\n", lab->port[host],
 		lab->migrate ? ", " : "", lab->migrate ? lab->migrate : "");
 	fprintf(f, "peers:\n");
@@ -125,6 +128,7 @@ void fake_lab_start(struct fake_lab *lab, uint32_t host)
 	setup.clock.now_ns = lab_now;
 	setup.clock.arg = lab;
 	setup.engine_name = name;
+	setup.plugin_dir = lab->plugin_dir;
 	setup.birth_arg = h->mover;
 	setup.callbacks = (struct engine_callbacks){.log = lab_log,
 		.role_store = mover_role_store,

@@ -39,6 +39,8 @@ struct fake_lab {
 	uint16_t port[FAKE_LAB_HOSTS];
 	const char *extra[FAKE_LAB_HOSTS]; /* more YAML for a host, top level; NULL: none */
 	const char *vports[FAKE_LAB_HOSTS]; /* YAML list entries, or NULL */
+	const char *plugins[FAKE_LAB_HOSTS]; /* YAML list in flow style; NULL: none are loaded */
+	const char *plugin_dir; /* where they are, by name */
 	const char *migrate; /* "key: value, key: value" for all; NULL: none */
 	uint32_t sessions; /* table size; 0: 16384 */
 	uint64_t fabric_frames;

@@ -22,8 +22,11 @@
 #ifndef ODD_AFTER
 #define ODD_AFTER NULL
 #endif
+#ifndef ODD_VERSION
+#define ODD_VERSION 2
+#endif
 #ifndef ODD_MIN_VERSION
-#define ODD_MIN_VERSION 2
+#define ODD_MIN_VERSION ODD_VERSION
 #endif
 
 struct odd {
@@ -113,7 +116,7 @@ const struct plugin_descriptor ferry_plugin = {
 	.name = ODD_NAME,
 	.version = "0",
 	.after = ODD_AFTER,
-	.state_version = 2,
+	.state_version = ODD_VERSION,
 	.state_min_version = ODD_MIN_VERSION,
 	.create = odd_create,
 	.destroy = odd_destroy,
