@@ -111,9 +111,10 @@ bool port_tx_csum(const struct port *port)
 	return port->ops->tx_csum(port);
 }
 
-uint16_t port_tx_room(const struct port *port)
+uint16_t port_tx_room(const struct port *port, uint16_t *capacity)
 {
-	return port->ops->tx_room ? port->ops->tx_room(port) : UINT16_MAX;
+	*capacity = 0;
+	return port->ops->tx_room ? port->ops->tx_room(port, capacity) : UINT16_MAX;
 }
 
 uint16_t port_rx_queues(const struct port *port)

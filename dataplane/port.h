@@ -138,10 +138,11 @@ uint16_t port_rx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uin
 uint16_t port_tx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 bool port_tx_csum(const struct port *port);
 /*
- * About how many frames it would take now: a guest that has just been set going is slow to give
- * buffers. UINT16_MAX where nobody can tell. Worker.
+ * About how many frames it would take now, and of how many when nothing waits in it (0: not known):
+ * a guest that has just been set going is slow to give buffers. UINT16_MAX where nobody can tell.
+ * Worker.
  */
-uint16_t port_tx_room(const struct port *port);
+uint16_t port_tx_room(const struct port *port, uint16_t *capacity);
 
 /* Receive queues a worker should poll now (changes with ring state; 0 when rings are down). */
 uint16_t port_rx_queues(const struct port *port);

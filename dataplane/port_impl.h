@@ -15,7 +15,7 @@ struct port_ops {
 	int (*set_rings)(struct port *port, bool up); /* NULL: not ours to say */
 	uint16_t (*rx)(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 	uint16_t (*tx)(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
-	uint16_t (*tx_room)(const struct port *port); /* NULL: cannot tell */
+	uint16_t (*tx_room)(const struct port *port, uint16_t *capacity); /* NULL: cannot tell */
 	bool (*tx_csum)(const struct port *port);
 	uint16_t (*rx_queues)(const struct port *port);
 	int (*rx_fd)(const struct port *port, uint16_t queue);

@@ -115,8 +115,9 @@ static uint16_t port_ring_tx(
 		ring_of(port)->from_engine, (void *const *)mbufs, count, NULL);
 }
 
-static uint16_t port_ring_tx_room(const struct port *port)
+static uint16_t port_ring_tx_room(const struct port *port, uint16_t *capacity)
 {
+	*capacity = RING_FRAMES - 1;
 	return port_level(port) ? (uint16_t)rte_ring_free_count(ring_of(port)->from_engine) : 0;
 }
 

@@ -394,20 +394,28 @@ static uint16_t vhost_tx(struct port *port, uint16_t queue, struct rte_mbuf **mb
 	return done;
 }
 
-/* Of the fullest ring. Where buffers are merged a frame may take two. */
-static uint16_t vhost_tx_room(const struct port *port)
+/* Of the fullest ring. Where buffers are merged a frame may take two; else it takes a chain. */
+static uint16_t vhost_tx_room(const struct port *port, uint16_t *capacity)
 {
 	const struct port_vhost *p = vhost_of(port);
 	int vid = __atomic_load_n(&p->vid, __ATOMIC_ACQUIRE);
 	uint32_t rings = __atomic_load_n(&p->ready, __ATOMIC_ACQUIRE) & VHOST_TX_RINGS &
 			 ~__atomic_load_n(&p->broken, __ATOMIC_RELAXED);
+	bool merges = __atomic_load_n(&p->merges, __ATOMIC_RELAXED);
 	uint16_t room = UINT16_MAX;
 
 	if (vid < 0 || !rings)
 		return 0;
-	for (; rings; rings &= rings - 1)
-		room = RTE_MIN(room, rte_vhost_avail_entries(vid, __builtin_ctz(rings)));
-	return __atomic_load_n(&p->merges, __ATOMIC_RELAXED) ? room / 2 : room;
+	for (; rings; rings &= rings - 1) {
+		uint16_t ring = __builtin_ctz(rings), size = p->size[ring];
+		uint16_t free = rte_vhost_avail_entries(vid, ring);
+
+		if (free >= room)
+			continue;
+		room = free;
+		*capacity = merges ? size / 2 : 0;
+	}
+	return merges ? room / 2 : room;
 }
 
 static bool vhost_tx_csum(const struct port *port)

@@ -91,6 +91,7 @@ struct vport {
 	uint32_t quota;
 	_Atomic uint64_t next_birth_id;
 	_Atomic uint64_t activated_ns; /* engine time of the last change to OWNER */
+	uint64_t drained_ns; /* of the last take from the hold; by the worker that drains */
 	_Atomic bool hold_draining; /* later arrivals queue behind the hold */
 	_Atomic bool parking; /* OWNER: the hold fills and waits; written by the mover */
 	_Atomic bool

@@ -24,6 +24,7 @@
 #define AGE_CHUNKS 16
 #define TICK_PERIOD_NS 100000000ULL
 #define DRAIN_BURST PKT_BURST
+#define DRAIN_PATIENCE_NS 200000000ULL /* for a guest that takes nothing out of its rings */
 
 void burst_sweep(struct worker *w, struct burst *b)
 {
@@ -274,16 +275,19 @@ static void worker_return(struct worker *w, struct vport *v)
 }
 
 /*
- * How much of a hold may go now. A VM that has just been set going is slow to give buffers, and
- * what it cannot take waits in order where it is, as long as a frame may.
+ * How much of a hold may go now. A VM that has just been set going is slow to give buffers: its
+ * rings are filled by half, for what comes when the hold is empty, and the rest waits in order
+ * where it is. Only as long as the VM takes something; a hold must not become a wall.
  */
 static uint16_t drain_room(const struct worker *w, struct vport *v, enum role_duty duty)
 {
-	uint64_t active_ns = atomic_load_explicit(&v->activated_ns, memory_order_relaxed);
+	uint16_t capacity, room;
 
-	if (duty != ROLE_DUTY_FORWARD || !v->port || w->now_ns - active_ns > v->hold_age_ns)
+	if (duty != ROLE_DUTY_FORWARD || !v->port || w->now_ns - v->drained_ns > DRAIN_PATIENCE_NS)
 		return DRAIN_BURST;
-	return RTE_MIN(DRAIN_BURST, port_tx_room(v->port));
+	room = port_tx_room(v->port, &capacity);
+	room = room > capacity / 2 ? room - capacity / 2 : 0;
+	return RTE_MIN(DRAIN_BURST, room);
 }
 
 /*
@@ -308,6 +312,8 @@ static void worker_drain(struct worker *w, struct vport *v)
 	w->stats->unparked += stale;
 	w->stats->drop[DROP_STALE] += stale;
 	v->stats[w->id].in_drop[DROP_STALE] += stale;
+	if (count > 0)
+		v->drained_ns = w->now_ns;
 	for (uint16_t i = 0; i < count; i++) {
 		struct backlog_entry entry = {.mbuf = frame[i].mbuf,
 			.vni = frame[i].vni,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Dirties a set amount of memory per second, page after page, round and round: what a migration of
- * the VM has to keep up with.
+ * the VM has to keep up with. Each page must hold what the round before wrote: one that a
+ * migration left behind is counted.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -22,7 +23,9 @@ struct memstress {
 	uint64_t bytes, rate_bytes, seconds;
 	const char *json;
 	char *memory;
-	uint64_t dirtied_bytes, elapsed_ns;
+	uint64_t dirtied_bytes, elapsed_ns, report_ns;
+	uint64_t at, round; /* the next page; how often all have been written */
+	uint64_t wrong;
 };
 
 static void memstress_report(const struct memstress *m)
@@ -31,9 +34,24 @@ static void memstress_report(const struct memstress *m)
 
 	if (!report)
 		return;
-	fprintf(report, "{\"mib\": %lu, \"dirtied_mib\": %lu, \"seconds\": %.3f}\n", m->bytes >> 20,
-		m->dirtied_bytes >> 20, (double)m->elapsed_ns / NS_PER_S);
+	fprintf(report,
+		"{\"mib\": %lu, \"dirtied_mib\": %lu, \"seconds\": %.3f, \"wrong_pages\": %lu}\n",
+		m->bytes >> 20, m->dirtied_bytes >> 20, (double)m->elapsed_ns / NS_PER_S, m->wrong);
 	program_report_end(report, m->json);
+}
+
+static void memstress_page(struct memstress *m)
+{
+	uint64_t *page = (uint64_t *)(m->memory + m->at), *tail = page + PAGE_BYTES / 8 - 1;
+
+	m->wrong += *page != m->round || *tail != m->round;
+	*page = *tail = m->round + 1;
+	m->at += PAGE_BYTES;
+	if (m->at == m->bytes) {
+		m->at = 0;
+		m->round++;
+	}
+	m->dirtied_bytes += PAGE_BYTES;
 }
 
 /* Every slice brings the dirtied amount to what is due by now, but never owes more than a second:
@@ -41,7 +59,7 @@ static void memstress_report(const struct memstress *m)
 static void memstress_run(struct memstress *m)
 {
 	const struct timespec slice = {.tv_nsec = SLICE_NS};
-	uint64_t start_ns = program_now_ns(), now_ns, owed = 0, last_ns = start_ns, at = 0;
+	uint64_t start_ns = program_now_ns(), now_ns, owed = 0, last_ns = start_ns;
 	uint64_t due_bytes;
 
 	do {
@@ -50,12 +68,13 @@ static void memstress_run(struct memstress *m)
 		due_bytes = (now_ns - last_ns) / 1000 * m->rate_bytes / 1000000;
 		last_ns = now_ns;
 		owed += due_bytes < m->rate_bytes ? due_bytes : m->rate_bytes;
-		for (; owed >= PAGE_BYTES; owed -= PAGE_BYTES) {
-			memcpy(m->memory + at, &now_ns, sizeof(now_ns));
-			at = (at + PAGE_BYTES) % m->bytes;
-			m->dirtied_bytes += PAGE_BYTES;
-		}
+		for (; owed >= PAGE_BYTES; owed -= PAGE_BYTES)
+			memstress_page(m);
 		m->elapsed_ns = now_ns - start_ns;
+		if (now_ns >= m->report_ns) {
+			memstress_report(m);
+			m->report_ns = now_ns + NS_PER_S;
+		}
 	} while (!program_stopped() && (!m->seconds || m->elapsed_ns < m->seconds * NS_PER_S));
 }
 
