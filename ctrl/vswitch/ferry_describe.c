@@ -365,6 +365,16 @@ static int guest_ground(
 	return rc;
 }
 
+/* What a description leaves open is for this host to say, not for the defaults. */
+static void guest_defaults(const struct config *own, struct config *part)
+{
+	part->engine.sessions = own->engine.sessions;
+	part->engine.session_quota_percent = own->engine.session_quota_percent;
+	part->migrate.hold_bytes = own->migrate.hold_bytes;
+	part->migrate.hold_age_ms = own->migrate.hold_age_ms;
+	part->migrate.hold_from = own->migrate.hold_from;
+}
+
 static int guest_add(struct vswitch_ferry *ferry, struct config *part, struct vport **out,
 	char *error, size_t len)
 {
@@ -376,6 +386,7 @@ static int guest_add(struct vswitch_ferry *ferry, struct config *part, struct vp
 		return -ENOMEM;
 	snprintf(guest->name, sizeof(guest->name), "%s", part->vports[0].name);
 	guest->config = part;
+	guest_defaults(setup_config(ferry->setup), part);
 	rc = guest_ground(ferry, part, error, len);
 	if (rc != 0) {
 		free(guest);

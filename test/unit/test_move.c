@@ -65,6 +65,14 @@ static void has_all_again_after(const char *before, uint32_t host)
 	free(after);
 }
 
+static void a_vm_gets_the_session_quota_of_its_new_host(void **state)
+{
+	(void)state;
+	fake_lab_migrate(&lab, 0, 1, "v");
+	assert_int_equal(fake_lab_vport(&lab, 1, "v")->quota, 16384 * 90 / 100);
+	assert_int_equal(fake_lab_vport(&lab, 0, "v")->quota, 16384 * 90 / 100);
+}
+
 static void B10_it_goes_there_back_on_and_back_again(void **state)
 {
 	char *before;
@@ -482,6 +490,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOVE_TEST(a_vm_changes_hosts_with_every_session, two_hosts),
+		MOVE_TEST(a_vm_gets_the_session_quota_of_its_new_host, two_hosts),
 		MOVE_TEST(B10_it_goes_there_back_on_and_back_again, three_hosts),
 		MOVE_TEST(B10_after_a_destination_died_in_bulk_the_next_try_works, two_hosts),
 		MOVE_TEST(a_destination_that_restarts_while_following_is_filled_again, two_hosts),
