@@ -12,8 +12,8 @@
 #define VNI_TEXT_MAX 12
 
 /*
- * Sections of the config that belong to a plugin. An entry is taken as it was written, and the array
- * says which there are: a config with what vports brought has more of them than the file.
+ * Sections of the config that belong to a plugin. An entry is taken as it was written, and the
+ * array says which there are: a config with what vports brought has more of them than the file.
  */
 #define SECTION(owner, array) \
 	{ \

@@ -85,7 +85,11 @@ static void lab_config(struct fake_lab *lab, uint32_t host)
 		"uplink: {device: net_null0, ips: [192.0.2.%u/24], mtu: 1600, "
 		"mac: '02:00:c0:00:02:%02x'}\n",
 		host + 1, host + 1);
-	fprintf(f, "tls: {insecure: true}\n");
+	if (lab->tls_dir)
+		fprintf(f, "tls: {ca: %s/ca.pem, cert: %s/h%u.pem, key: %s/h%u.key}\n",
+			lab->tls_dir, lab->tls_dir, host, lab->tls_dir, host);
+	else
+		fprintf(f, "tls: {insecure: true}\n");
 	fprintf(f, "plugins: %s\n", lab->plugins[host] ? lab->plugins[host] : "[]");
 	fprintf(f, "migrate: {listen: '127.0.0.1:%u'%s%s}\n", lab->port[host],
 		lab->migrate ? ", " : "", lab->migrate ? lab->migrate : "");

@@ -3,9 +3,9 @@
 #define FERRY_FAKE_LAB_H
 /*
  * Up to four hypervisors in one process: real engines on ring ports, real movers, joined by real
- * connections on loopback (plain), and a fabric that carries the uplinks' frames. Host i is called
- * "h<i>", its VTEP is 192.0.2.<i+1>. One thread polls everything: fake_lab_run(), and while a call
- * here waits.
+ * connections on loopback (plain or TLS), and a fabric that carries the uplinks' frames. Host i is
+ * called "h<i>", its VTEP is 192.0.2.<i+1>. One thread polls everything: fake_lab_run(), and while
+ * a call here waits.
  *
  * Each knows VPC 100, 10.0.0.0/24 and fd00::/64. A host's vports are given when it starts, as YAML;
  * they are born with rings down, fake_lab_rings() is the VM coming and going.
@@ -41,6 +41,7 @@ struct fake_lab {
 	const char *vports[FAKE_LAB_HOSTS]; /* YAML list entries, or NULL */
 	const char *plugins[FAKE_LAB_HOSTS]; /* YAML list in flow style; NULL: none are loaded */
 	const char *plugin_dir; /* where they are, by name */
+	const char *tls_dir; /* h<i>.pem, h<i>.key, ca.pem of scripts/test-ca; NULL: plain */
 	const char *migrate; /* "key: value, key: value" for all; NULL: none */
 	uint32_t sessions; /* table size; 0: 16384 */
 	uint64_t fabric_frames;
