@@ -18,30 +18,32 @@
 #include "dataplane/session_track_fast.h"
 #include "dataplane/worker.h"
 
+/* A packet that may change its session's state, or must not pass. */
+static __rte_noinline void track_judge(
+	struct pkt *p, const struct vport_view *view, uint16_t worker)
+{
+	struct session *s = p->session;
+	bool changed = false;
+
+	p->drop = track_packet(s, &s->vport->track, p, view->now_ms, &changed);
+	if (changed && p->drop == DROP_NONE && s->action.set & SESSION_ACT_REPORT)
+		plugin_chain_state_changed(s, worker);
+}
+
 void stage_track(struct worker *w, struct burst *b)
 {
-	bool dropped = false;
+	uint8_t dropped = 0;
 
-	for (uint16_t i = 0; i < b->count; i++) {
+	for (uint16_t i = b->tracked; i < b->count; i++) {
 		struct pkt *p = b->pkt[i];
-		struct session *s = p->session;
-		struct vport *v = s->vport;
-		struct session_journal *journal;
-		bool changed = false;
+		const struct vport_view *view = worker_view(w, p->session->vport);
 
-		if (likely(!(p->flags & (PKT_NEW | PKT_ICMP_ERROR)))) {
-			p->drop = track_packet_fast(
-				s, &v->track, p, vport_clock_ms(v, w->now_ns), &changed);
-			if (unlikely(p->drop != DROP_NONE)) {
-				dropped = true;
-				continue;
-			}
-		}
-		journal = atomic_load_explicit(&v->journal, memory_order_acquire);
-		if (unlikely(journal != NULL))
-			session_journal_touch(journal, s, w->id);
-		if (unlikely(changed && s->action.set & SESSION_ACT_REPORT))
-			plugin_chain_state_changed(s, w->id);
+		if (!(p->flags & (PKT_NEW | PKT_ICMP_ERROR)) &&
+			!track_fast(p->session, p, view->now_ms, p->dir))
+			track_judge(p, view, w->id);
+		dropped |= p->drop;
+		if (view->journal != NULL && p->drop == DROP_NONE)
+			session_journal_touch(view->journal, p->session, w->id);
 	}
 	if (unlikely(dropped))
 		burst_sweep(w, b);
@@ -81,12 +83,14 @@ static void mark_dscp(struct pkt *p, uint8_t dscp)
 	}
 }
 
-/* The virtual gateway's hop: TTL. MACs are set at delivery. */
+/* The virtual gateway's hop: TTL and source MAC. The other MAC is the location's, set at delivery.
+ */
 static enum drop_reason routed_hop(struct worker *w, struct pkt *p)
 {
 	const struct icmp_origin origin = vpc_origin(p->vport->vpc, p->flags & PKT_IPV6);
 	struct rte_ipv4_hdr *ip4 = pkt_l3(p);
 	struct rte_ipv6_hdr *ip6 = pkt_l3(p);
+	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
 	uint8_t ttl = p->flags & PKT_IPV6 ? ip6->hop_limits : ip4->time_to_live;
 	struct rte_mbuf *m;
 
@@ -98,6 +102,7 @@ static enum drop_reason routed_hop(struct worker *w, struct pkt *p)
 		}
 		return DROP_TTL;
 	}
+	ether->src_addr = p->vport->vpc->gateway_mac;
 	if (p->flags & PKT_IPV6) {
 		ip6->hop_limits--;
 	} else {
@@ -135,10 +140,12 @@ void stage_act(struct worker *w, struct burst *b)
 {
 	bool dropped = false;
 
+	if (likely(b->actions == 0))
+		return;
 	for (uint16_t i = 0; i < b->count; i++) {
 		struct pkt *p = b->pkt[i];
 
-		if (likely(p->session->action.set == 0))
+		if (p->session->action.set == 0)
 			continue;
 		p->drop = act_packet(w, p);
 		dropped |= p->drop != DROP_NONE;

@@ -60,12 +60,6 @@ static uint32_t l4_len(const struct pkt *p)
 	return total - (p->l4_off - p->l3_off);
 }
 
-bool csum_unfinished(const struct rte_mbuf *m)
-{
-	return (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) != 0 ||
-	       (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE;
-}
-
 uint16_t csum_pseudo(const void *ip, bool is_ipv6, uint8_t proto, uint32_t len_bytes)
 {
 	uint32_t tail[2] = {rte_cpu_to_be_32(len_bytes), rte_cpu_to_be_32(proto)};

@@ -14,7 +14,14 @@
 
 #include "dataplane/pkt.h"
 
-bool csum_unfinished(const struct rte_mbuf *m);
+/* Flags without which nothing is unfinished. */
+#define CSUM_UNFINISHED_FLAGS (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK)
+
+static inline bool csum_unfinished(const struct rte_mbuf *m)
+{
+	return (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) != 0 ||
+	       (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE;
+}
 
 /*
  * Finish IPv4 header and L4 checksum (TCP, UDP, ICMPv6, SCTP) when m->ol_flags ask for it, then
@@ -34,6 +41,26 @@ static inline uint16_t csum_fold(uint32_t sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/*
+ * Is the one's complement sum of a 20-byte IPv4 header right (RFC 1071)? The order of bytes and
+ * words does not matter, and 2^16 is 1 modulo 65535: any sum of its words must be a multiple of
+ * 65535 (it is not zero: the version is not). A multiple of an odd number d is what gives at most
+ * (2^64 - 1) / d when it is multiplied by the inverse of d modulo 2^64.
+ */
+#define CSUM_INVERSE_65535 0xfffefffefffeffffULL
+
+static __rte_always_inline bool csum_header4_ok(const uint8_t *l3)
+{
+	uint64_t sum = 0;
+	uint32_t word;
+
+	for (int i = 0; i < 20; i += 4) {
+		__builtin_memcpy(&word, l3 + i, sizeof(word));
+		sum += word;
+	}
+	return sum * CSUM_INVERSE_65535 <= UINT64_MAX / 65535;
 }
 
 /* RFC 1624 eqn 3: the checksum after one 16-bit word, or `len_bytes` (even) of them, changed. */

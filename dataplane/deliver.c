@@ -12,6 +12,7 @@
 #include "dataplane/icmp.h"
 #include "dataplane/location.h"
 #include "dataplane/parse.h"
+#include "dataplane/vxlan_encap.h"
 #include "dataplane/worker.h"
 
 #define RELAY_NOTE_NS 10000000ULL /* between notes of one worker */
@@ -73,24 +74,39 @@ static void out_send(struct worker *w, struct vport *v, struct out_queue *out)
 	out->count = 0;
 }
 
-void deliver_uplink(struct worker *w, struct rte_mbuf *m)
+static __rte_noinline void uplink_send(struct worker *w)
 {
-	w->uplink.mbuf[w->uplink.count++] = m;
-	if (w->uplink.count == WORKER_OUT)
-		out_send(w, NULL, &w->uplink);
+	out_send(w, NULL, &w->uplink);
 }
 
-void deliver_vport(struct worker *w, struct vport *v, struct rte_mbuf *m)
+static __rte_always_inline void uplink_add(struct worker *w, struct rte_mbuf *m)
+{
+	w->uplink.mbuf[w->uplink.count++] = m;
+	if (unlikely(w->uplink.count == WORKER_OUT))
+		uplink_send(w);
+}
+
+void deliver_uplink(struct worker *w, struct rte_mbuf *m)
+{
+	uplink_add(w, m);
+}
+
+static __rte_always_inline void vport_add(struct worker *w, struct vport *v, struct rte_mbuf *m)
 {
 	struct out_queue *out = &w->out[v->id];
 
-	if (!out->dirty) {
+	if (unlikely(!out->dirty)) {
 		out->dirty = true;
 		w->dirty[w->dirty_count++] = v->id;
 	}
 	out->mbuf[out->count++] = m;
-	if (out->count == WORKER_OUT)
+	if (unlikely(out->count == WORKER_OUT))
 		out_send(w, v, out);
+}
+
+void deliver_vport(struct worker *w, struct vport *v, struct rte_mbuf *m)
+{
+	vport_add(w, v, m);
 }
 
 void deliver_flush(struct worker *w)
@@ -98,7 +114,7 @@ void deliver_flush(struct worker *w)
 	struct engine *engine = w->engine;
 
 	if (w->uplink.count > 0)
-		out_send(w, NULL, &w->uplink);
+		uplink_send(w);
 	for (uint16_t i = 0; i < w->dirty_count; i++) {
 		struct vport *v =
 			atomic_load_explicit(&engine->vport[w->dirty[i]], memory_order_acquire);
@@ -127,14 +143,10 @@ bool worker_backlog(struct worker *w, const struct backlog_entry *entry)
 
 /* ---- into a tunnel ---- */
 
-/* Of IP, header included, as the header says. */
-static uint32_t pkt_ip_len(const struct pkt *p)
+static void drop_packet(struct worker *w, struct pkt *p, enum drop_reason reason)
 {
-	const struct rte_ipv4_hdr *v4 = pkt_l3(p);
-	const struct rte_ipv6_hdr *v6 = pkt_l3(p);
-
-	return p->flags & PKT_IPV6 ? rte_be_to_cpu_16(v6->payload_len) + sizeof(*v6)
-				   : rte_be_to_cpu_16(v4->total_length);
+	worker_count_drop(w, reason);
+	rte_pktmbuf_free(p->mbuf);
 }
 
 /*
@@ -172,8 +184,7 @@ static void tunnel_oversize(
 			deliver_back(w, p, m);
 	}
 	if (count == 0) {
-		worker_count_drop(w, DROP_OVERSIZE);
-		rte_pktmbuf_free(p->mbuf);
+		drop_packet(w, p, DROP_OVERSIZE);
 		return;
 	}
 	w->stats->delivered++;
@@ -185,37 +196,54 @@ static void tunnel_oversize(
 	}
 }
 
+/* The rare ends of deliver_tunnel(). */
+static __rte_noinline void tunnel_unfit(
+	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl)
+{
+	if (!atomic_load_explicit(&tunnel->resolved, memory_order_acquire)) {
+		drop_packet(w, p, DROP_NO_NEIGH);
+	} else if (p->ip_len + tunnel_overhead(tunnel) > tunnel->mtu) {
+		tunnel_oversize(w, p, tunnel, vni, ttl);
+	} else {
+		drop_packet(w, p, DROP_NO_MBUF);
+	}
+}
+
+static __rte_always_inline void tunnel_add(
+	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl)
+{
+	if (likely(atomic_load_explicit(&tunnel->resolved, memory_order_acquire) &&
+		    p->ip_len + tunnel_overhead(tunnel) <= tunnel->mtu) &&
+		likely(vxlan_encap(tunnel, p->mbuf, vni, p->hash, ttl))) {
+		w->stats->delivered++;
+		uplink_add(w, p->mbuf);
+		return;
+	}
+	tunnel_unfit(w, p, tunnel, vni, ttl);
+}
+
 void deliver_tunnel(
 	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl)
 {
-	if (unlikely(!atomic_load_explicit(&tunnel->resolved, memory_order_acquire))) {
-		worker_count_drop(w, DROP_NO_NEIGH);
-		rte_pktmbuf_free(p->mbuf);
-		return;
-	}
-	if (unlikely(pkt_ip_len(p) + tunnel_overhead(tunnel) > tunnel->mtu) &&
-		!(p->flags & PKT_NOT_IP)) {
-		tunnel_oversize(w, p, tunnel, vni, ttl);
-		return;
-	}
-	if (unlikely(!vxlan_encap(tunnel, p->mbuf, vni, p->hash, ttl))) {
-		worker_count_drop(w, DROP_NO_MBUF);
-		rte_pktmbuf_free(p->mbuf);
-		return;
-	}
-	w->stats->delivered++;
-	deliver_uplink(w, p->mbuf);
+	tunnel_add(w, p, tunnel, vni, ttl);
 }
 
 /* ---- the verdicts ---- */
 
-static void drop_packet(struct worker *w, struct pkt *p, enum drop_reason reason)
+/* To a neighbour on this host, or nowhere. */
+static __rte_noinline void deliver_local(struct worker *w, struct pkt *p, struct location *location)
 {
-	worker_count_drop(w, reason);
-	rte_pktmbuf_free(p->mbuf);
+	struct backlog_entry entry = {.mbuf = p->mbuf, .vni = location->vni, .dir = PKT_INGRESS};
+
+	if (atomic_load_explicit(&location->kind, memory_order_acquire) != LOCATION_LOCAL) {
+		session_location_lost(p->session, location);
+		drop_packet(w, p, DROP_NO_ROUTE);
+	} else if (worker_backlog(w, &entry)) {
+		w->stats->delivered++;
+	}
 }
 
-static void deliver_egress(struct worker *w, struct pkt *p)
+static __rte_always_inline void deliver_egress(struct worker *w, struct pkt *p)
 {
 	struct location *location = p->session->location;
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
@@ -231,34 +259,23 @@ static void deliver_egress(struct worker *w, struct pkt *p)
 	tunnel = atomic_load_explicit(&location->tunnel, memory_order_acquire);
 	if (!rte_is_zero_ether_addr(&location->mac))
 		ether->dst_addr = location->mac;
-	if (unlikely(p->session->action.set & SESSION_ACT_ROUTED))
-		ether->src_addr = p->vport->vpc->gateway_mac;
-	if (likely(tunnel && (kind == LOCATION_REMOTE || kind == LOCATION_MOVED))) {
-		deliver_tunnel(w, p, tunnel, location->vni, VXLAN_TTL);
-	} else if (kind == LOCATION_LOCAL) {
-		struct backlog_entry entry = {
-			.mbuf = p->mbuf, .vni = location->vni, .dir = PKT_INGRESS};
-
-		if (worker_backlog(w, &entry))
-			w->stats->delivered++;
-	} else {
-		session_location_lost(p->session, location);
-		drop_packet(w, p, DROP_NO_ROUTE);
-	}
+	if (likely(tunnel && (kind == LOCATION_REMOTE || kind == LOCATION_MOVED)))
+		tunnel_add(w, p, tunnel, location->vni, VXLAN_TTL);
+	else
+		deliver_local(w, p, location);
 }
 
-static void deliver_ingress(struct worker *w, struct pkt *p)
+static __rte_always_inline void deliver_ingress(struct worker *w, struct pkt *p)
 {
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
 
-	if (unlikely(pkt_ip_len(p) > p->vport->mtu)) {
-		worker_count_drop(w, DROP_OVERSIZE);
-		rte_pktmbuf_free(p->mbuf);
+	if (unlikely(p->ip_len > p->vport->mtu)) {
+		drop_packet(w, p, DROP_OVERSIZE);
 		return;
 	}
 	ether->dst_addr = p->vport->mac;
 	w->stats->delivered++;
-	deliver_vport(w, p->vport, p->mbuf);
+	vport_add(w, p->vport, p->mbuf);
 }
 
 /* Its sender does not know yet that the identity has moved: tell whoever can tell it, now and then.
@@ -415,16 +432,19 @@ static void deliver_aside(struct worker *w, struct pkt *p)
 		hold_packet(w, p);
 }
 
+/* All of a burst go the same way. */
 void stage_deliver(struct worker *w, struct burst *b)
 {
+	uint16_t count = b->count;
+
 	for (uint16_t i = 0; i < b->aside_count; i++)
 		deliver_aside(w, b->aside[i]);
-	for (uint16_t i = 0; i < b->count; i++) {
-		if (b->pkt[i]->dir == PKT_EGRESS)
+	if (count > 0 && b->pkt[0]->dir == PKT_EGRESS)
+		for (uint16_t i = 0; i < count; i++)
 			deliver_egress(w, b->pkt[i]);
-		else
+	else
+		for (uint16_t i = 0; i < count; i++)
 			deliver_ingress(w, b->pkt[i]);
-	}
 }
 
 void deliver_back(struct worker *w, const struct pkt *p, struct rte_mbuf *m)

@@ -116,6 +116,7 @@ static int engine_create_tables(struct engine *engine, char *error, size_t error
 	if (!timeouts)
 		return engine_fail(error, error_len, -ENOMEM, "out of memory");
 	*timeouts = params->timeouts;
+	session_timeouts_seal(timeouts);
 	atomic_store(&engine->timeouts, timeouts);
 	if (rcu_init(&engine->rcu) != 0)
 		return engine_fail(error, error_len, -ENOMEM, "no memory for grace periods");
@@ -420,6 +421,7 @@ void engine_timeouts_set(struct engine *engine, const struct session_timeouts *t
 	if (!copy)
 		return;
 	*copy = *timeouts;
+	session_timeouts_seal(copy);
 	engine_defer(engine, atomic_exchange(&engine->timeouts, copy), free);
 }
 

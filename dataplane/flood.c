@@ -5,6 +5,7 @@
  * replication); never back to where it came from.
  */
 #include "dataplane/parse.h"
+#include "dataplane/vxlan_encap.h"
 #include "dataplane/worker.h"
 
 static void flood_local(

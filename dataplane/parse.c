@@ -13,7 +13,6 @@
 
 #include <rte_branch_prediction.h>
 #include <rte_ip.h>
-#include <rte_prefetch.h>
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
@@ -25,7 +24,6 @@
 #define TCP_LEN ((uint16_t)sizeof(struct rte_tcp_hdr))
 #define UDP_LEN ((uint16_t)sizeof(struct rte_udp_hdr))
 #define FAST_LEN (ETH_LEN + IPV4_LEN + TCP_LEN)
-#define PREFETCH_AHEAD 3
 
 /* Headers are gathered up to here: frame, extensions, ICMP, quoted packet with its own extensions.
  */
@@ -61,28 +59,9 @@ static inline uint64_t load64(const uint8_t *b)
 	return v;
 }
 
-/*
- * Is the one's complement sum of a 20-byte IPv4 header right (RFC 1071)? The order of bytes and
- * words does not matter, so it is summed in 64 bits, carries added back, and folded by adding each
- * half to the other: the upper half of the result is the sum with its carry.
- */
-static inline bool header4_sum_ok(const uint8_t *l3)
-{
-	uint64_t sum = load64(l3), add = load64(l3 + 8);
-	uint32_t half;
-
-	sum += add;
-	sum += sum < add;
-	add = load32(l3 + 16);
-	sum += add;
-	sum += sum < add;
-	half = (uint32_t)((sum + (sum >> 32 | sum << 32)) >> 32);
-	half += half >> 16 | half << 16;
-	return half >= 0xffff0000;
-}
-
 /* The key is made in registers: words read back from smaller stores would stall the hash. */
-static inline void put_key(struct pkt *p, uint32_t vni_proto, uint32_t ports, uint64_t addresses)
+static __rte_always_inline void put_key(
+	struct pkt *p, uint32_t vni_proto, uint32_t ports, uint64_t addresses)
 {
 	const struct session_key key = {.word = {vni_proto | (uint64_t)ports << 32, addresses}};
 
@@ -94,15 +73,15 @@ static inline void put_key(struct pkt *p, uint32_t vni_proto, uint32_t ports, ui
  * In memory order (source, destination) is (local, remote) of an egress packet; the other direction
  * is the same turned by half its width.
  */
-static inline uint32_t turn_ports(uint32_t ports, unsigned int dir)
+static __rte_always_inline uint32_t turn_ports(uint32_t ports, unsigned int dir)
 {
 	unsigned int turn = dir * 16;
 
 	return ports << turn | ports >> (-turn & 31);
 }
 
-static inline void key4(struct pkt *p, uint32_t vni_proto, const uint8_t *addresses, uint32_t ports,
-	unsigned int dir)
+static __rte_always_inline void key4(struct pkt *p, uint32_t vni_proto, const uint8_t *addresses,
+	uint32_t ports, unsigned int dir)
 {
 	uint64_t pair = load64(addresses);
 	unsigned int turn = dir * 32;
@@ -324,6 +303,7 @@ static enum drop_reason parse_frame(struct pkt *p, uint32_t vni)
 		return DROP_SHORT;
 	p->l3_off = p->l4_off = ETH_LEN;
 	p->payload_len = 0;
+	p->ip_len = 0;
 	p->proto = 0;
 	p->tcp_flags = 0;
 	d = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -348,6 +328,7 @@ static enum drop_reason parse_frame(struct pkt *p, uint32_t vni)
 	if (reason != DROP_NONE)
 		return reason;
 	p->l4_off = (uint16_t)(ETH_LEN + ip.header_len);
+	p->ip_len = (uint16_t)RTE_MIN(ip.header_len + ip.payload_len, (uint32_t)UINT16_MAX);
 	p->proto = ip.proto;
 	p->flags |= ip.flags;
 	return parse_l4(p, vni, ip.payload_len, in.avail - ip.header_len);
@@ -356,15 +337,16 @@ static enum drop_reason parse_frame(struct pkt *p, uint32_t vni)
 /*
  * False: not the common case, nothing decided. TCP and UDP are told apart by a mask and not by a
  * branch, for traffic mixes both; all that may be too short is a difference that must not be
- * negative, and one test looks at all signs together. A UDP packet needs its 8 bytes only, but
- * frames shorter than FAST_LEN are rare enough for the other path.
+ * negative, and one test looks at all signs together. All of the packet is in the first segment. A
+ * UDP packet needs its 8 bytes only, but frames shorter than FAST_LEN are rare enough for the other
+ * path.
  */
-static __rte_always_inline bool parse_fast(struct pkt *p, uint32_t vni)
+static __rte_always_inline bool parse_fast(struct pkt *p, uint32_t vni, enum pkt_dir dir)
 {
 	const struct rte_mbuf *m = p->mbuf;
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
 	const uint8_t *l3 = d + ETH_LEN, *l4 = l3 + IPV4_LEN;
-	int32_t tcp, total, header, end;
+	int32_t tcp, total, header, least, end;
 	uint8_t proto;
 
 	if (unlikely(m->data_len < FAST_LEN))
@@ -378,40 +360,57 @@ static __rte_always_inline bool parse_fast(struct pkt *p, uint32_t vni)
 		return false;
 	tcp = -(proto == IPPROTO_TCP);
 	total = rte_be_to_cpu_16(load16(l3 + 2));
-	header = UDP_LEN + (tcp & ((l4[12] >> 4) * 4 - UDP_LEN));
+	least = UDP_LEN + (tcp & (TCP_LEN - UDP_LEN));
+	header = UDP_LEN + (tcp & ((l4[12] >> 2 & 0x3c) - UDP_LEN));
 	end = rte_be_to_cpu_16(load16(l4 + 4)); /* of UDP; by the IP length for TCP */
 	end += tcp & (total - IPV4_LEN - end);
-	if (unlikely(((header - UDP_LEN - (tcp & (TCP_LEN - UDP_LEN))) | (end - header) |
-			     (total - IPV4_LEN - end) | ((int32_t)m->pkt_len - ETH_LEN - total) |
-			     (m->data_len - ETH_LEN - IPV4_LEN - header)) < 0 ||
-		     !header4_sum_ok(l3)))
+	if (unlikely(((header - least) | (end - header) | (total - IPV4_LEN - end) |
+			     (m->data_len - ETH_LEN - total)) < 0 ||
+		     !csum_header4_ok(l3)))
 		return false;
-	p->flags |= (uint16_t)((d[0] & 1) * PKT_MULTICAST);
+	if (unlikely(d[0] & 1))
+		p->flags |= PKT_MULTICAST;
 	p->drop = DROP_NONE;
 	p->l3_off = ETH_LEN;
 	p->l4_off = ETH_LEN + IPV4_LEN;
+	p->ip_len = (uint16_t)total;
 	p->payload_len = (uint16_t)(end - header);
 	p->proto = proto;
 	p->tcp_flags = l4[13] & (uint8_t)tcp;
-	key4(p, vni << 8 | proto, l3 + offsetof(struct rte_ipv4_hdr, src_addr), load32(l4), p->dir);
+	key4(p, vni << 8 | proto, l3 + offsetof(struct rte_ipv4_hdr, src_addr), load32(l4), dir);
 	return true;
 }
 
 void parse_packet(struct pkt *p, uint32_t vni)
 {
-	if (!parse_fast(p, vni))
+	if (!parse_fast(p, vni, p->dir))
 		p->drop = parse_frame(p, vni);
 }
 
-void parse_burst(struct pkt **pkts, uint16_t count, uint32_t vni)
+bool parse_egress(struct pkt **pkts, uint16_t count, uint32_t vni)
 {
+	bool dropped = false;
+
 	for (uint16_t i = 0; i < count; i++) {
-		if (i + PREFETCH_AHEAD < count)
-			rte_prefetch0(
-				rte_pktmbuf_mtod(pkts[i + PREFETCH_AHEAD]->mbuf, const void *));
-		if (unlikely(!parse_fast(pkts[i], vni)))
-			pkts[i]->drop = parse_frame(pkts[i], vni);
+		if (likely(parse_fast(pkts[i], vni, PKT_EGRESS)))
+			continue;
+		pkts[i]->drop = parse_frame(pkts[i], vni);
+		dropped |= pkts[i]->drop != DROP_NONE;
 	}
+	return dropped;
+}
+
+bool parse_ingress(struct pkt **pkts, uint16_t count, const uint32_t *vni)
+{
+	bool dropped = false;
+
+	for (uint16_t i = 0; i < count; i++) {
+		if (likely(parse_fast(pkts[i], vni[i], PKT_INGRESS)))
+			continue;
+		pkts[i]->drop = parse_frame(pkts[i], vni[i]);
+		dropped |= pkts[i]->drop != DROP_NONE;
+	}
+	return dropped;
 }
 
 void parse_addresses6(const struct pkt *p, struct session_addresses6 *a6)

@@ -33,8 +33,10 @@
  */
 void parse_packet(struct pkt *p, uint32_t vni);
 
-/* The same for a burst; packets that cannot be parsed carry a drop reason afterwards. */
-void parse_burst(struct pkt **pkts, uint16_t count, uint32_t vni);
+/* The same for a burst from one vport. True: some could not be parsed and carry a drop reason. */
+bool parse_egress(struct pkt **pkts, uint16_t count, uint32_t vni);
+/* And from the uplink, each of a VPC of its own. */
+bool parse_ingress(struct pkt **pkts, uint16_t count, const uint32_t *vni);
 
 /* Readable tuple of a parsed packet (not for PKT_NOT_IP). */
 void parse_tuple(const struct pkt *p, struct session_tuple *tuple);

@@ -64,6 +64,8 @@ struct pkt {
 	uint8_t proto; /* IP protocol after extension headers */
 	uint8_t tcp_flags; /* TCP only */
 	uint16_t peer; /* PKT_FROM_UPLINK: id of the outer source in the engine's peers; else 0 */
+	uint16_t ip_len; /* of IP, header included, as the header says: Ethernet padding does not
+			    count; at most 65535; 0: not IP */
 	uint32_t frag; /* frag_input, first fragments: names the datagram for frag_verdict */
 } __rte_cache_aligned;
 

@@ -167,16 +167,11 @@ const char *role_event_name(enum role_event event)
 	return event < ROLE_EVENT_COUNT ? names[event] : "unknown";
 }
 
-enum role_duty role_duty(enum role role)
-{
-	static const uint8_t duties[ROLE_COUNT] = {
-		[ROLE_PASSIVE] = ROLE_DUTY_HOLD,
-		[ROLE_OWNER] = ROLE_DUTY_FORWARD,
-		[ROLE_FROZEN] = ROLE_DUTY_RELAY,
-		[ROLE_MOVED] = ROLE_DUTY_RELAY,
-		[ROLE_CLAIM] = ROLE_DUTY_ASK,
-		[ROLE_FENCED] = ROLE_DUTY_DROP,
-	};
-
-	return (enum role_duty)duties[role];
-}
+const uint8_t role_duties[ROLE_COUNT] = {
+	[ROLE_PASSIVE] = ROLE_DUTY_HOLD,
+	[ROLE_OWNER] = ROLE_DUTY_FORWARD,
+	[ROLE_FROZEN] = ROLE_DUTY_RELAY,
+	[ROLE_MOVED] = ROLE_DUTY_RELAY,
+	[ROLE_CLAIM] = ROLE_DUTY_ASK,
+	[ROLE_FENCED] = ROLE_DUTY_DROP,
+};

@@ -81,6 +81,11 @@ enum role_duty {
 	ROLE_DUTY_DROP, /* FENCED */
 	ROLE_DUTY_ASK, /* CLAIM: hold until decided */
 };
-enum role_duty role_duty(enum role role);
+extern const uint8_t role_duties[ROLE_COUNT]; /* enum role_duty */
+
+static inline enum role_duty role_duty(enum role role)
+{
+	return (enum role_duty)role_duties[role];
+}
 
 #endif

@@ -44,7 +44,7 @@ enum drop_reason session_generic_packet(
 				  memory_order_relaxed, memory_order_relaxed));
 	if (moves)
 		*changed = true;
-	track_count(s, p);
+	track_count(s, p, p->dir);
 	track_refresh(s, now_ms);
 	return DROP_NONE;
 }

@@ -69,11 +69,24 @@ static inline bool session_key_equal(const struct session_key *a, const struct s
 	return ((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1])) == 0;
 }
 
+/* rte_hash_crc_8byte() without its look at run time whether the machine can. */
+#ifdef __SSE4_2__
+static inline uint32_t session_crc(uint64_t word, uint32_t start)
+{
+	return (uint32_t)__builtin_ia32_crc32di(start, word);
+}
+#else
+static inline uint32_t session_crc(uint64_t word, uint32_t start)
+{
+	return rte_hash_crc_8byte(word, start);
+}
+#endif
+
 /* 32 bits, all of them good: two CRC32C passes with a final mix (multiply-shift). */
 static inline uint32_t session_key_hash(const struct session_key *key)
 {
-	uint64_t a = rte_hash_crc_8byte(key->word[0], 0x9e3779b9);
-	uint64_t b = rte_hash_crc_8byte(key->word[1], (uint32_t)a);
+	uint64_t a = session_crc(key->word[0], 0x9e3779b9);
+	uint64_t b = session_crc(key->word[1], (uint32_t)a);
 
 	return (uint32_t)(((a << 32 | b) * 0x9e3779b97f4a7c15ULL) >> 32);
 }
@@ -88,8 +101,8 @@ static inline uint64_t session_key_fold6(
 	__builtin_memcpy(&w[0], local, 16);
 	__builtin_memcpy(&w[2], remote, 16);
 	for (int i = 0; i < 4; i++) {
-		a = rte_hash_crc_8byte(w[i], a);
-		b = rte_hash_crc_8byte(w[i] ^ 0x5bd1e9955bd1e995ULL, b + a);
+		a = session_crc(w[i], a);
+		b = session_crc(w[i] ^ 0x5bd1e9955bd1e995ULL, b + a);
 	}
 	return (uint64_t)a << 32 | b;
 }

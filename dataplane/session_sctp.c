@@ -241,7 +241,7 @@ enum drop_reason session_sctp_packet(
 					 memory_order_release, memory_order_acquire));
 	if (next != word)
 		*changed = true;
-	track_count(s, p);
+	track_count(s, p, p->dir);
 	track_refresh(s, now_ms);
 	return DROP_NONE;
 }

@@ -25,3 +25,11 @@ void session_timeouts_default(struct session_timeouts *timeouts)
 	for (int i = 0; i < SESSION_STATE_COUNT; i++)
 		timeouts->idle_ms[i] = state_idle_s[i] * 1000;
 }
+
+void session_timeouts_seal(struct session_timeouts *timeouts)
+{
+	timeouts->least_ms = UINT32_MAX;
+	for (int i = SESSION_NONE + 1; i < SESSION_STATE_COUNT; i++)
+		if (timeouts->idle_ms[i] < timeouts->least_ms)
+			timeouts->least_ms = timeouts->idle_ms[i];
+}

@@ -48,8 +48,11 @@ enum session_class session_state_class(enum session_state state);
  */
 struct session_timeouts {
 	uint32_t idle_ms[SESSION_STATE_COUNT];
+	uint32_t least_ms; /* of them all; session_timeouts_seal() */
 };
 
+/* All are set: the engine does this with its copy. */
+void session_timeouts_seal(struct session_timeouts *timeouts);
 void session_timeouts_default(struct session_timeouts *timeouts);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The session table: see session_table.h for the shape and the rules. Reading order: where a key
- * may be (probe), one-key find, insert and remove, then the burst lookup of the packet path, which
- * keeps three loads per packet in flight: bucket line, session line 0, session line 1.
+ * may be (probe), find, insert, remove. What the packet path does is in session_table_fast.h.
  */
 #include "dataplane/session_table.h"
 
@@ -10,16 +9,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <rte_branch_prediction.h>
-#include <rte_prefetch.h>
-
-#include "dataplane/parse.h"
 #include "dataplane/session_ext.h"
-#include "dataplane/session_table_match.h"
+#include "dataplane/session_table_fast.h"
 
 #define TABLE_LOAD_PERCENT 85
-#define SLOT_POINTER_MASK 0x0000ffffffffffc0ULL
-#define SLOT_WHICH 1ULL
 #define HUGE_BYTES (2u << 20)
 
 /* The walk over buckets for one hash: start by the high bits, step by the tag (never 0). */
@@ -27,16 +20,6 @@ struct probe {
 	uint32_t at, step;
 	uint16_t tag;
 };
-
-static inline uint16_t table_tag(uint32_t hash)
-{
-	return (uint16_t)(hash & 0xffff) ? (uint16_t)(hash & 0xffff) : 1; /* 0: empty slot */
-}
-
-static inline uint32_t table_home(const struct session_table *table, uint32_t hash)
-{
-	return (uint32_t)((uint64_t)hash * table->buckets >> 32);
-}
 
 static inline struct probe probe_start(const struct session_table *table, uint32_t hash)
 {
@@ -53,14 +36,9 @@ static inline void probe_next(const struct session_table *table, struct probe *p
 		probe->at -= table->buckets;
 }
 
-static inline struct session *slot_session(uint64_t slot)
+static inline uint64_t slot_make(const struct session *s, unsigned int which)
 {
-	return (struct session *)(uintptr_t)(slot & SLOT_POINTER_MASK);
-}
-
-static inline uint64_t slot_make(const struct session *s, uint16_t tag, unsigned int which)
-{
-	return (uint64_t)tag << 48 | (uint64_t)(uintptr_t)s | which;
+	return (uint64_t)(uintptr_t)s | which;
 }
 
 /* buckets must be prime to every step, else a walk could miss free buckets: take a prime. */
@@ -129,36 +107,34 @@ static inline bool session_is_dead(const struct session *s)
 	return atomic_load_explicit(&s->state, memory_order_acquire) & SESSION_DEAD;
 }
 
-/* The slot that holds the key, or NULL. */
-static _Atomic uint64_t *table_seek(const struct session_table *table, uint32_t hash,
+/* What the key's slot holds, or 0. */
+static uint64_t table_seek(const struct session_table *table, uint32_t hash,
 	const struct session_key *key, const struct session_addresses6 *a6)
 {
 	struct probe probe = probe_start(table, hash);
 
 	for (uint32_t tries = 0; tries < table->buckets; tries++) {
 		struct table_bucket *b = &table->bucket[probe.at];
-		uint32_t mask = table_match(b, probe.tag);
+		uint32_t match = table_match(b, probe.tag);
 
-		for (; mask; mask &= mask - 1) {
-			_Atomic uint64_t *slot = &b->slot[__builtin_ctz(mask)];
-			uint64_t value = atomic_load_explicit(slot, memory_order_acquire);
+		for (; match; match &= match - 1, match &= match - 1) {
+			uint64_t value = table_first(b, match);
 
-			if (value >> 48 == probe.tag && !session_is_dead(slot_session(value)) &&
+			if (value && !session_is_dead(slot_session(value)) &&
 				session_matches(slot_session(value), value & SLOT_WHICH, key, a6))
-				return slot;
+				return value;
 		}
 		if (atomic_load_explicit(&b->overflow, memory_order_acquire) == 0)
-			return NULL;
+			return 0;
 		probe_next(table, &probe);
 	}
-	return NULL;
+	return 0;
 }
 
 struct session *session_table_find(const struct session_table *table, const struct session_key *key,
 	const struct session_addresses6 *a6, unsigned int *which)
 {
-	_Atomic uint64_t *slot = table_seek(table, session_key_hash(key), key, a6);
-	uint64_t value = slot ? atomic_load_explicit(slot, memory_order_acquire) : 0;
+	uint64_t value = table_seek(table, session_key_hash(key), key, a6);
 
 	if (!value)
 		return NULL;
@@ -179,8 +155,10 @@ static int table_place(struct session_table *table, uint32_t hash, uint64_t valu
 
 			if (atomic_load_explicit(&b->slot[i], memory_order_relaxed) == 0 &&
 				atomic_compare_exchange_strong_explicit(&b->slot[i], &empty, value,
-					memory_order_release, memory_order_relaxed))
+					memory_order_acq_rel, memory_order_relaxed)) {
+				atomic_store_explicit(&b->tag[i], probe.tag, memory_order_release);
 				return 0;
+			}
 		}
 		/* Before the key is placed further on: a reader that sees 0 would stop here. */
 		atomic_fetch_add_explicit(&b->overflow, 1, memory_order_release);
@@ -196,7 +174,7 @@ int session_table_insert(struct session_table *table, struct session *s, unsigne
 	const struct session_addresses6 *a6 = NULL;
 	uint32_t hash = session_key_hash(key);
 	rte_spinlock_t *lock = &table->stripe[hash % TABLE_STRIPES];
-	_Atomic uint64_t *slot;
+	uint64_t value;
 	int rc = 0;
 
 	if (s->is_ipv6)
@@ -206,12 +184,12 @@ int session_table_insert(struct session_table *table, struct session *s, unsigne
 		return -ENOSPC;
 	}
 	rte_spinlock_lock(lock);
-	slot = table_seek(table, hash, key, a6);
-	if (slot) {
-		*existing = slot_session(atomic_load_explicit(slot, memory_order_relaxed));
+	value = table_seek(table, hash, key, a6);
+	if (value) {
+		*existing = slot_session(value);
 		rc = -EEXIST;
 	} else {
-		rc = table_place(table, hash, slot_make(s, table_tag(hash), which));
+		rc = table_place(table, hash, slot_make(s, which));
 	}
 	rte_spinlock_unlock(lock);
 	if (rc != 0)
@@ -224,7 +202,7 @@ bool session_table_remove(struct session_table *table, struct session *s, unsign
 	uint32_t hash = session_key_hash(session_which_key(s, which));
 	rte_spinlock_t *lock = &table->stripe[hash % TABLE_STRIPES];
 	struct probe probe = probe_start(table, hash);
-	uint64_t value = slot_make(s, probe.tag, which);
+	uint64_t value = slot_make(s, which);
 	uint32_t passed = 0, tries = 0;
 	bool found = false;
 
@@ -234,6 +212,7 @@ bool session_table_remove(struct session_table *table, struct session *s, unsign
 
 		for (unsigned int i = 0; i < TABLE_SLOTS && !found; i++)
 			if (atomic_load_explicit(&b->slot[i], memory_order_relaxed) == value) {
+				atomic_store_explicit(&b->tag[i], 0, memory_order_relaxed);
 				atomic_store_explicit(&b->slot[i], 0, memory_order_release);
 				found = true;
 			}
@@ -253,73 +232,4 @@ bool session_table_remove(struct session_table *table, struct session *s, unsign
 	if (found)
 		atomic_fetch_sub_explicit(&table->keys, 1, memory_order_relaxed);
 	return found;
-}
-
-/* The candidate of the home bucket, unchecked; 0 when there is none. */
-static inline uint64_t table_candidate(const struct session_table *table, uint32_t hash)
-{
-	const struct table_bucket *b = &table->bucket[table_home(table, hash)];
-	uint16_t tag = table_tag(hash);
-	uint32_t mask = table_match(b, tag);
-	uint64_t value;
-
-	if (unlikely(mask == 0))
-		return 0;
-	value = atomic_load_explicit(&b->slot[__builtin_ctz(mask)], memory_order_acquire);
-	return value >> 48 == tag ? value : 0;
-}
-
-static struct session *lookup_slow(
-	const struct session_table *table, const struct pkt *p, unsigned int *which)
-{
-	struct session_addresses6 a6;
-
-	if (!(p->flags & PKT_IPV6))
-		return session_table_find(table, &p->key, NULL, which);
-	parse_addresses6(p, &a6);
-	return session_table_find(table, &p->key, &a6, which);
-}
-
-void session_table_lookup_burst(
-	const struct session_table *table, struct pkt **pkts, uint16_t count, uint32_t *second)
-{
-	uint64_t candidate[PKT_BURST];
-
-	*second = 0;
-	for (uint16_t i = 0; i < count; i++) {
-		pkts[i]->hash = session_key_hash(&pkts[i]->key);
-		rte_prefetch0(&table->bucket[table_home(table, pkts[i]->hash)]);
-	}
-	for (uint16_t i = 0; i < count; i++) {
-		struct session *s;
-
-		candidate[i] = table_candidate(table, pkts[i]->hash);
-		s = slot_session(candidate[i]);
-		if (likely(s != NULL)) {
-			rte_prefetch0(s);
-			rte_prefetch0(&s->half);
-		}
-	}
-	for (uint16_t i = 0; i < count; i++) {
-		struct session *s = slot_session(candidate[i]);
-		struct pkt *p = pkts[i];
-		unsigned int which = candidate[i] & SLOT_WHICH;
-
-		if (likely(s && !which &&
-			    !(p->flags & (PKT_IPV6 | PKT_NOT_IP | PKT_LATER_FRAGMENT)) &&
-			    session_key_equal(&s->key, &p->key) && !s->is_ipv6 &&
-			    !session_is_dead(s))) {
-			p->session = s;
-			continue;
-		}
-		p->session = NULL;
-		if (p->flags & (PKT_NOT_IP | PKT_LATER_FRAGMENT))
-			continue;
-		if (!s && atomic_load_explicit(&table->bucket[table_home(table, p->hash)].overflow,
-				  memory_order_acquire) == 0)
-			continue;
-		p->session = lookup_slow(table, p, &which);
-		if (p->session)
-			*second |= which << i;
-	}
 }

@@ -2,11 +2,15 @@
 #ifndef FERRY_SESSION_TABLE_H
 #define FERRY_SESSION_TABLE_H
 /*
- * Keys to sessions. Open addressing in buckets of one cache line: seven slots of {tag 16, pointer
- * 48} and an overflow count, the number of keys that passed by this bucket when it was full (as in
- * F14 tables): a reader stops at the first bucket that nobody passed by. Entries never move, so
- * lock-free readers never miss a living key. A slot's lowest bit says which key of the session it
- * stands for.
+ * Keys to sessions. Open addressing in buckets of one cache line: six slots, a tag of 16 bits of
+ * the hash for each, and an overflow count, the number of keys that passed by this bucket when it
+ * was full (as in F14 tables): a reader stops at the first bucket that nobody passed by. Entries
+ * never move, so lock-free readers never miss a living key. A slot's lowest bit says which key of
+ * the session it stands for.
+ *
+ * A slot is claimed by compare-and-swap and its tag written after it; it is given up the other way
+ * round. So a reader may find a tag whose slot is empty or another key's, which the key itself
+ * tells, but never a slot of its key without the tag.
  *
  * Why not rte_hash: its entry keeps a copy of the key in a third line; here the session's own line
  * is the key. Fixed capacity, chosen at start; at most 85 % full with two keys per session.
@@ -24,14 +28,16 @@
 #include "dataplane/pkt.h"
 #include "dataplane/session.h"
 
-#define TABLE_SLOTS 7
+#define TABLE_SLOTS 6
 #define TABLE_STRIPES 256
 
 struct table_bucket {
-	_Atomic uint64_t slot[TABLE_SLOTS];
+	_Atomic uint16_t tag[TABLE_SLOTS]; /* 0: none */
 	_Atomic uint32_t overflow;
-	uint32_t spare;
+	_Atomic uint64_t slot[TABLE_SLOTS]; /* struct session *, lowest bit: which key; 0: free */
 } __rte_cache_aligned;
+
+_Static_assert(sizeof(struct table_bucket) == RTE_CACHE_LINE_SIZE, "one line");
 
 struct session_table {
 	struct table_bucket *bucket;
@@ -60,12 +66,5 @@ bool session_table_remove(struct session_table *table, struct session *s, unsign
  */
 struct session *session_table_find(const struct session_table *table, const struct session_key *key,
 	const struct session_addresses6 *a6, unsigned int *which);
-
-/*
- * Find the sessions of a burst by p->key: fills p->hash and p->session (NULL: none); `second` gets
- * a bit per packet that matched by key2. Non-IP packets and later fragments are left at NULL.
- */
-void session_table_lookup_burst(
-	const struct session_table *table, struct pkt **pkts, uint16_t count, uint32_t *second);
 
 #endif

@@ -203,7 +203,7 @@ enum drop_reason session_tcp_packet(struct session *s, const struct track_policy
 		*changed = true;
 	if (step.drop != DROP_NONE)
 		return (enum drop_reason)step.drop;
-	track_count(s, p);
+	track_count(s, p, p->dir);
 	if (step.take != TCP_TAKE_NOTHING && step.take != TCP_TAKE_STRAY)
 		track_refresh(s, now_ms);
 	return DROP_NONE;

@@ -157,7 +157,7 @@ void track_open(
 	s->syn_seq = 0;
 	s->opened_ms = now_ms;
 	s->last_ms = now_ms;
-	track_count(s, p);
+	track_count(s, p, p->dir);
 	tracker_for(p->proto)->open(s, policy, p);
 }
 
@@ -165,7 +165,7 @@ enum drop_reason track_packet(struct session *s, const struct track_policy *poli
 	const struct pkt *p, uint32_t now_ms, bool *changed)
 {
 	if (unlikely(p->flags & PKT_LATER_FRAGMENT)) {
-		track_count(s, p);
+		track_count(s, p, p->dir);
 		track_refresh(s, now_ms);
 		return DROP_NONE;
 	}

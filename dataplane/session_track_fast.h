@@ -7,7 +7,6 @@
  * state word says it all. What does not fit falls through to track_packet(), which judges anew.
  */
 #include <rte_branch_prediction.h>
-#include <rte_ip.h>
 #include <rte_tcp.h>
 
 #include "dataplane/session_track.h"
@@ -48,10 +47,11 @@ static __rte_always_inline void tcp_half_update(
 
 /* Established, whole, plain ACK, inside the windows: taken in. False: not for this path, nothing
  * changed. */
-static __rte_always_inline bool session_tcp_fast(struct session *s, const struct pkt *p)
+static __rte_always_inline bool session_tcp_fast(
+	struct session *s, const struct pkt *p, enum pkt_dir dir)
 {
-	const struct session_half *other = &s->half[p->dir ^ 1];
-	struct session_half *own = &s->half[p->dir];
+	const struct session_half *other = &s->half[dir ^ 1];
+	struct session_half *own = &s->half[dir];
 	const struct rte_tcp_hdr *tcp = pkt_l4(p);
 	uint32_t seq = rte_be_to_cpu_32(tcp->sent_seq), ack = rte_be_to_cpu_32(tcp->recv_ack);
 	uint32_t end = seq + p->payload_len;
@@ -69,22 +69,13 @@ static __rte_always_inline bool session_tcp_fast(struct session *s, const struct
 	return true;
 }
 
-/* Bytes of IP, header included, as the header says: Ethernet padding does not count. */
-static __rte_always_inline uint32_t track_ip_len(const struct pkt *p)
+static __rte_always_inline void track_count(
+	struct session *s, const struct pkt *p, enum pkt_dir dir)
 {
-	const struct rte_ipv4_hdr *v4 = pkt_l3(p);
-	const struct rte_ipv6_hdr *v6 = pkt_l3(p);
-
-	return p->flags & PKT_IPV6 ? rte_be_to_cpu_16(v6->payload_len) + sizeof(*v6)
-				   : rte_be_to_cpu_16(v4->total_length);
-}
-
-static __rte_always_inline void track_count(struct session *s, const struct pkt *p)
-{
-	struct session_half *own = &s->half[p->dir];
+	struct session_half *own = &s->half[dir];
 
 	SESSION_SET(own->packets, SESSION_GET(own->packets) + 1);
-	SESSION_SET(own->bytes, SESSION_GET(own->bytes) + track_ip_len(p));
+	SESSION_SET(own->bytes, SESSION_GET(own->bytes) + p->ip_len);
 }
 
 /* Line 0 is shared by all who read the session: written once a tick, not once a packet. */
@@ -94,26 +85,47 @@ static __rte_always_inline void track_refresh(struct session *s, uint32_t now_ms
 		SESSION_SET(s->last_ms, now_ms);
 }
 
+#define TRACK_BIT(state) (1u << (state))
+/* Without windows: live, any packet; or not answered yet, packets of who opened it. */
+#define TRACK_LIVE \
+	(TRACK_BIT(SESSION_UDP_STREAM) | TRACK_BIT(SESSION_ICMP_REPLIED) | \
+		TRACK_BIT(SESSION_GENERIC_STREAM))
+#define TRACK_OPENING \
+	(TRACK_BIT(SESSION_UDP_NEW) | TRACK_BIT(SESSION_ICMP_NEW) | TRACK_BIT(SESSION_GENERIC_NEW))
+
+_Static_assert(SESSION_STATE_COUNT <= 32, "one bit a state");
+
+/* Does a packet that way leave the state as it is, whatever is in it? */
+static __rte_always_inline bool track_is_steady(uint64_t word, enum pkt_dir dir)
+{
+	uint32_t bit = TRACK_BIT(word & 31);
+
+	return (word & (SESSION_STATE_MASK | SESSION_DEAD | SESSION_RST_WATCH)) < 32 &&
+	       (bit & TRACK_LIVE ||
+		       (bit & TRACK_OPENING && !(word & SESSION_FIRST_INGRESS) == !dir));
+}
+
+/* Taken in and counted. False: nothing done, track_packet() must judge. */
+static __rte_always_inline bool track_fast(
+	struct session *s, const struct pkt *p, uint32_t now_ms, enum pkt_dir dir)
+{
+	uint64_t word = atomic_load_explicit(&s->state, memory_order_relaxed);
+	uint64_t state = word & (SESSION_STATE_MASK | SESSION_DEAD | SESSION_RST_WATCH);
+
+	if (state == SESSION_TCP_ESTABLISHED ? unlikely(!session_tcp_fast(s, p, dir))
+					     : unlikely(!track_is_steady(word, dir)))
+		return false;
+	track_count(s, p, dir);
+	track_refresh(s, now_ms);
+	return true;
+}
+
 /* track_packet() for workers. */
 static __rte_always_inline enum drop_reason track_packet_fast(struct session *s,
 	const struct track_policy *policy, const struct pkt *p, uint32_t now_ms, bool *changed)
 {
-	uint64_t word = atomic_load_explicit(&s->state, memory_order_relaxed);
-
-	switch (word & (SESSION_STATE_MASK | SESSION_DEAD | SESSION_RST_WATCH)) {
-	case SESSION_TCP_ESTABLISHED:
-		if (unlikely(!session_tcp_fast(s, p)))
-			break;
-		/* fall through */
-	case SESSION_UDP_STREAM:
-	case SESSION_ICMP_REPLIED:
-	case SESSION_GENERIC_STREAM:
-		track_count(s, p);
-		track_refresh(s, now_ms);
+	if (likely(track_fast(s, p, now_ms, p->dir)))
 		return DROP_NONE;
-	default:
-		break;
-	}
 	return track_packet(s, policy, p, now_ms, changed);
 }
 

@@ -6,20 +6,10 @@
 #include <rte_branch_prediction.h>
 
 #include "dataplane/csum.h"
+#include "dataplane/vxlan_encap.h"
 
 #define ETH_LEN ((uint16_t)sizeof(struct rte_ether_hdr))
-#define UDP_VXLAN_LEN ((uint16_t)(sizeof(struct rte_udp_hdr) + sizeof(struct rte_vxlan_hdr)))
-#define ENTROPY_PORT_BASE 0xc000 /* 49152: 14 bits are left for the flow */
-#define ENTROPY_PORT_BITS 14
-
-/*
- * The header's first 8 bytes hold the next hop's MAC and may change under the workers: they are
- * read and written as one aligned word. All else is constant after tunnel_init().
- */
-static uint64_t *tunnel_word(const struct tunnel *tunnel)
-{
-	return (uint64_t *)(uintptr_t)tunnel->header;
-}
+#define UDP_VXLAN_LEN VXLAN_UDP_LEN
 
 static void init_ipv4(struct tunnel *tunnel)
 {
@@ -91,51 +81,22 @@ static void udp6_checksum(const struct rte_mbuf *m, struct rte_udp_hdr *udp, uin
 	udp->dgram_cksum = sum ? sum : 0xffff;
 }
 
-bool vxlan_encap(const struct tunnel *tunnel, struct rte_mbuf *m, uint32_t vni, uint32_t entropy,
-	uint8_t ttl)
+void vxlan_encap_ipv6(
+	const struct tunnel *tunnel, struct rte_mbuf *m, uint16_t udp_len, uint8_t ttl)
 {
-	uint16_t header_len = tunnel->header_len, udp_len;
-	uint64_t word;
-	uint32_t inner_len = m->pkt_len;
-	uint8_t *d;
-	struct rte_udp_hdr *udp;
+	uint8_t *d = rte_pktmbuf_mtod(m, uint8_t *);
+	struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)(d + ETH_LEN);
 
-	if (unlikely(rte_pktmbuf_headroom(m) < header_len || inner_len + header_len > UINT16_MAX))
-		return false;
-	m->data_off -= header_len;
-	m->data_len += header_len;
-	m->pkt_len += header_len;
-	d = rte_pktmbuf_mtod(m, uint8_t *);
-	word = __atomic_load_n(tunnel_word(tunnel), __ATOMIC_RELAXED);
-	memcpy(d, &word, sizeof(word));
-	/* Two wide copies with constant lengths that overlap: 8-40 and 34-50. */
-	memcpy(d + 8, tunnel->header + 8, 32);
-	memcpy(d + 34, tunnel->header + 34, 16);
-	udp_len = (uint16_t)(inner_len + UDP_VXLAN_LEN);
-	udp = (struct rte_udp_hdr *)(d + header_len - UDP_VXLAN_LEN);
-	if (likely(!tunnel->is_ipv6)) {
-		struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(d + ETH_LEN);
-		rte_be16_t total = rte_cpu_to_be_16((uint16_t)(udp_len + sizeof(*ip)));
-		uint32_t base =
-			((const struct rte_ipv4_hdr *)(tunnel->header + ETH_LEN))->hdr_checksum;
+	memcpy(d + 40, tunnel->header + 40, VXLAN_OVERHEAD_V6 - 40);
+	ip->payload_len = rte_cpu_to_be_16(udp_len);
+	ip->hop_limits = ttl;
+}
 
-		ip->total_length = total;
-		ip->time_to_live = ttl;
-		ip->hdr_checksum = (rte_be16_t)~csum_fold(base + total + RTE_BE16(ttl << 8));
-	} else {
-		struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)(d + ETH_LEN);
-
-		memcpy(d + 40, tunnel->header + 40, VXLAN_OVERHEAD_V6 - 40);
-		ip->payload_len = rte_cpu_to_be_16(udp_len);
-		ip->hop_limits = ttl;
-	}
-	udp->src_port = rte_cpu_to_be_16(
-		(uint16_t)(ENTROPY_PORT_BASE | entropy >> (32 - ENTROPY_PORT_BITS)));
-	udp->dgram_len = rte_cpu_to_be_16(udp_len);
-	((struct rte_vxlan_hdr *)(udp + 1))->vx_vni = rte_cpu_to_be_32(vni << 8);
-	if (unlikely(tunnel->is_ipv6))
-		udp6_checksum(m, udp, udp_len);
-	return true;
+void vxlan_encap_ipv6_checksum(const struct rte_mbuf *m, uint16_t udp_len)
+{
+	udp6_checksum(m,
+		rte_pktmbuf_mtod_offset(m, struct rte_udp_hdr *, VXLAN_OVERHEAD_V6 - UDP_VXLAN_LEN),
+		udp_len);
 }
 
 /* Where outer IP (l3) and UDP (l4) begin, and how much of L4 there is by the IP length. */
@@ -235,7 +196,46 @@ static enum drop_reason parse_outer_ip(
 	}
 }
 
-enum drop_reason vxlan_parse(
+/*
+ * What nearly all frames are: untagged IPv4 without options, whole, for our port, without an outer
+ * checksum or with one that the device has verified. False: nothing decided.
+ */
+static __rte_always_inline bool vxlan_parse_fast(
+	const struct rte_mbuf *m, uint16_t udp_port, struct vxlan_outer *outer)
+{
+	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
+	const struct rte_ether_hdr *ether = (const struct rte_ether_hdr *)d;
+	const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(ether + 1);
+	const struct rte_udp_hdr *udp = (const struct rte_udp_hdr *)(ip + 1);
+	const struct rte_vxlan_hdr *vxlan = (const struct rte_vxlan_hdr *)(udp + 1);
+	uint32_t total, udp_len;
+
+	if (unlikely(m->data_len < VXLAN_OVERHEAD_V4 + ETH_LEN))
+		return false;
+	total = rte_be_to_cpu_16(ip->total_length);
+	udp_len = rte_be_to_cpu_16(udp->dgram_len);
+	if (unlikely(ether->ether_type != RTE_BE16(RTE_ETHER_TYPE_IPV4) ||
+		     ip->version_ihl != RTE_IPV4_VHL_DEF || ip->next_proto_id != IPPROTO_UDP ||
+		     (ip->fragment_offset & RTE_BE16(0x3fff)) != 0 ||
+		     udp->dst_port != rte_cpu_to_be_16(udp_port) ||
+		     !(vxlan->vx_flags & RTE_BE32(0x08000000))))
+		return false;
+	if (unlikely(udp->dgram_cksum != 0 &&
+		     (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_GOOD))
+		return false;
+	if (unlikely(total > m->pkt_len - ETH_LEN || udp_len + sizeof(*ip) > total ||
+		     udp_len < UDP_VXLAN_LEN + ETH_LEN || !csum_header4_ok((const uint8_t *)ip)))
+		return false;
+	outer->source = addr_from_v4(ip->src_addr);
+	outer->destination = addr_from_v4(ip->dst_addr);
+	outer->vni = rte_be_to_cpu_32(vxlan->vx_vni) >> 8;
+	outer->inner_off = VXLAN_OVERHEAD_V4;
+	outer->inner_len = (uint16_t)(udp_len - UDP_VXLAN_LEN);
+	outer->ttl = ip->time_to_live;
+	return true;
+}
+
+static enum drop_reason vxlan_parse_any(
 	const struct rte_mbuf *m, uint16_t udp_port, bool check_sum, struct vxlan_outer *outer)
 {
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -273,10 +273,10 @@ enum drop_reason vxlan_parse(
 	return DROP_NONE;
 }
 
-void vxlan_decap(struct rte_mbuf *m, const struct vxlan_outer *outer)
+enum drop_reason vxlan_parse(
+	const struct rte_mbuf *m, uint16_t udp_port, bool check_sum, struct vxlan_outer *outer)
 {
-	rte_pktmbuf_adj(m, outer->inner_off);
-	m->ol_flags &= ~(RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK);
-	m->packet_type = 0;
-	pkt_truncate(m, outer->inner_len);
+	if (likely(vxlan_parse_fast(m, udp_port, outer)))
+		return DROP_NONE;
+	return vxlan_parse_any(m, udp_port, check_sum, outer);
 }

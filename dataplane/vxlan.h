@@ -2,8 +2,9 @@
 #ifndef FERRY_VXLAN_H
 #define FERRY_VXLAN_H
 /*
- * VXLAN (RFC 7348): the outer header as a template per tunnel, and decapsulation.
- * The template is bytes that only need lengths, UDP source port, IPv4 checksum and TTL per packet.
+ * VXLAN (RFC 7348): the outer header as a template per tunnel, and decapsulation; vxlan_encap.h
+ * puts the header on. The template is bytes that only need lengths, UDP source port, IPv4 checksum
+ * and TTL per packet.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,7 +18,7 @@
 #include <rte_vxlan.h>
 
 #include "dataplane/addr.h"
-#include "dataplane/drop.h"
+#include "dataplane/pkt.h"
 
 #define VXLAN_PORT 4789
 #define VXLAN_OVERHEAD_V4 50
@@ -45,17 +46,6 @@ void tunnel_init(struct tunnel *tunnel, const struct in6_addr *source, const str
 	const struct rte_ether_addr *source_mac, uint16_t udp_port);
 void tunnel_set_mac(struct tunnel *tunnel, const struct rte_ether_addr *next_hop_mac);
 
-/*
- * Put the outer header on a complete inner frame (checksums finished, no offload flags left).
- * entropy: inner flow hash, becomes the UDP source port 49152-65535 (RFC 7348 5, RFC 6335).
- * ttl: VXLAN_TTL, or the received one minus one for a relayed packet.
- * Over IPv4 the UDP checksum is zero and DF is set (VTEPs never fragment, RFC 7348 4.3); over IPv6
- * the checksum is computed, which reads the whole frame. Returns false when there is no headroom or
- * the frame is too long (the caller drops NO_MBUF).
- */
-bool vxlan_encap(const struct tunnel *tunnel, struct rte_mbuf *m, uint32_t vni, uint32_t entropy,
-	uint8_t ttl);
-
 struct vxlan_outer {
 	struct in6_addr source, destination;
 	uint32_t vni;
@@ -76,6 +66,14 @@ enum drop_reason vxlan_parse(
 
 /* Take the outer header and padding off a frame that vxlan_parse() accepted; clears Rx offload
  * flags. */
-void vxlan_decap(struct rte_mbuf *m, const struct vxlan_outer *outer);
+static inline void vxlan_decap(struct rte_mbuf *m, const struct vxlan_outer *outer)
+{
+	m->data_off += outer->inner_off;
+	m->data_len -= outer->inner_off;
+	m->pkt_len -= outer->inner_off;
+	m->ol_flags &= ~(RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK);
+	m->packet_type = 0;
+	pkt_truncate(m, outer->inner_len);
+}
 
 #endif

@@ -25,6 +25,7 @@
 #define TICK_PERIOD_NS 100000000ULL
 #define DRAIN_BURST PKT_BURST
 #define DRAIN_PATIENCE_NS 200000000ULL /* for a guest that takes nothing out of its rings */
+#define SEGMENTATION_FLAGS (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)
 
 void burst_sweep(struct worker *w, struct burst *b)
 {
@@ -71,43 +72,39 @@ static inline struct pkt *burst_add(struct burst *b, struct rte_mbuf *m, enum pk
 }
 
 /* Guests may leave checksums to us, and may not leave segmentation to us. */
-static void finish_offloads(struct worker *w, struct burst *b)
+static __rte_noinline void finish_offloads(struct worker *w, struct burst *b)
 {
-	bool dropped = false;
-
 	for (uint16_t i = 0; i < b->count; i++) {
 		struct pkt *p = b->pkt[i];
 
-		if (likely(!csum_unfinished(p->mbuf) &&
-			    !(p->mbuf->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG))))
-			continue;
-		if (p->mbuf->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)) {
+		if (p->mbuf->ol_flags & SEGMENTATION_FLAGS)
 			p->drop = DROP_UNSUPPORTED;
-			dropped = true;
-			continue;
-		}
-		csum_finish(p);
+		else if (csum_unfinished(p->mbuf))
+			csum_finish(p);
 	}
-	if (unlikely(dropped))
-		burst_sweep(w, b);
+	burst_sweep(w, b);
 }
 
 static void worker_egress(
 	struct worker *w, struct vport *v, struct rte_mbuf **mbufs, uint16_t count)
 {
 	struct burst *b = &w->burst;
+	uint64_t bytes = 0, ol_flags = 0;
 
 	b->count = 0;
-	w->stats = &v->stats[w->id];
-	w->stats->rx_packets += count;
 	for (uint16_t i = 0; i < count; i++) {
 		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
-		w->stats->rx_bytes += rte_pktmbuf_pkt_len(mbufs[i]);
+		bytes += rte_pktmbuf_pkt_len(mbufs[i]);
+		ol_flags |= mbufs[i]->ol_flags;
 		burst_add(b, mbufs[i], PKT_EGRESS)->vport = v;
 	}
-	parse_burst(b->pkt, b->count, v->vni);
-	burst_sweep(w, b);
-	finish_offloads(w, b);
+	w->stats = &v->stats[w->id];
+	w->stats->rx_packets += count;
+	w->stats->rx_bytes += bytes;
+	if (unlikely(parse_egress(b->pkt, count, v->vni)))
+		burst_sweep(w, b);
+	if (unlikely(ol_flags & (CSUM_UNFINISHED_FLAGS | SEGMENTATION_FLAGS)))
+		finish_offloads(w, b);
 	worker_stages(w, b);
 }
 
@@ -143,8 +140,34 @@ static void underlay_input(struct worker *w, struct rte_mbuf *m)
 	worker_count_drop(w, reason);
 }
 
+/* May this host send this to us? One peer sends many in a row. */
+static enum drop_reason check_outer(
+	struct worker *w, const struct vxlan_outer *outer, uint16_t *peer_id)
+{
+	uint32_t gen = atomic_load_explicit(&w->engine->peer_gen, memory_order_acquire);
+	struct outer_seen *last = &w->outer_last;
+
+	if (likely(last->peer != 0 && last->gen == gen && last->vni == outer->vni &&
+		    addr_equal(&last->source, &outer->source) &&
+		    addr_equal(&last->destination, &outer->destination))) {
+		*peer_id = last->peer;
+		return DROP_NONE;
+	}
+	*peer_id = outer_peer(w, outer);
+	if (*peer_id == 0)
+		return DROP_UNKNOWN_VTEP;
+	if (!engine_is_vtep(w->engine, &outer->destination))
+		return DROP_NOT_OURS;
+	*last = (struct outer_seen){.source = outer->source,
+		.destination = outer->destination,
+		.vni = outer->vni,
+		.gen = gen,
+		.peer = *peer_id};
+	return DROP_NONE;
+}
+
 /* Take the outer header off; false: the frame is no packet of a VPC and is gone. */
-static bool decap(struct worker *w, struct rte_mbuf *m, struct pkt *p)
+static bool decap(struct worker *w, struct rte_mbuf *m, struct pkt *p, uint32_t *vni)
 {
 	struct uplink *uplink = w->engine->uplink;
 	struct vxlan_outer outer;
@@ -155,13 +178,8 @@ static bool decap(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 		underlay_input(w, m);
 		return false;
 	}
-	if (likely(reason == DROP_NONE)) {
-		p->peer = outer_peer(w, &outer);
-		if (unlikely(p->peer == 0))
-			reason = DROP_UNKNOWN_VTEP;
-		else if (unlikely(!engine_is_vtep(w->engine, &outer.destination)))
-			reason = DROP_NOT_OURS;
-	}
+	if (likely(reason == DROP_NONE))
+		reason = check_outer(w, &outer, &p->peer);
 	if (unlikely(reason != DROP_NONE)) {
 		worker_count_drop(w, reason);
 		rte_pktmbuf_free(m);
@@ -169,29 +187,33 @@ static bool decap(struct worker *w, struct rte_mbuf *m, struct pkt *p)
 	}
 	p->flags = PKT_FROM_UPLINK;
 	p->outer_ttl = outer.ttl;
+	*vni = outer.vni;
 	vxlan_decap(m, &outer);
-	parse_packet(p, outer.vni);
 	return true;
 }
 
 static void worker_uplink(struct worker *w, struct rte_mbuf **mbufs, uint16_t count)
 {
 	struct burst *b = &w->burst;
+	uint32_t vni[PKT_BURST];
+	uint64_t bytes = 0;
 
 	b->count = 0;
-	w->stats = &w->engine->uplink->stats[w->id];
-	w->stats->rx_packets += count;
 	for (uint16_t i = 0; i < count; i++) {
 		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
-		w->stats->rx_bytes += rte_pktmbuf_pkt_len(mbufs[i]);
+		bytes += rte_pktmbuf_pkt_len(mbufs[i]);
 	}
+	w->stats = &w->engine->uplink->stats[w->id];
+	w->stats->rx_packets += count;
+	w->stats->rx_bytes += bytes;
 	for (uint16_t i = 0; i < count; i++) {
 		struct pkt *p = burst_add(b, mbufs[i], PKT_INGRESS);
 
-		if (!decap(w, mbufs[i], p))
+		if (unlikely(!decap(w, mbufs[i], p, &vni[b->count - 1])))
 			b->count--;
 	}
-	burst_sweep(w, b);
+	if (unlikely(parse_ingress(b->pkt, b->count, vni)))
+		burst_sweep(w, b);
 	worker_stages(w, b);
 }
 

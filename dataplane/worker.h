@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <rte_branch_prediction.h>
+
 #include "dataplane/engine_state.h"
 #include "dataplane/pkt.h"
 
@@ -19,6 +21,8 @@
 struct burst {
 	uint16_t count;
 	uint16_t aside_count;
+	uint16_t tracked; /* so many of the first were tracked with their session at hand */
+	uint8_t actions; /* enum session_action of all kept packets' sessions together */
 	struct pkt *pkt[PKT_BURST];
 	struct pkt *aside[PKT_BURST]; /* for hold and relay: not tracked, not counted in sessions */
 	struct pkt store[PKT_BURST];
@@ -58,6 +62,26 @@ struct poll_set {
 
 #define PEER_CACHE 64
 
+/* An outer header of a peer to us. */
+struct outer_seen {
+	struct in6_addr source, destination;
+	uint32_t vni;
+	uint32_t gen; /* engine->peer_gen it was judged under */
+	uint16_t peer; /* 0: none */
+};
+
+/*
+ * What the packet path asks of a vport, found once for a run of its packets. Good for a burst: all
+ * of it changes under a grace period.
+ */
+struct vport_view {
+	const struct vport *vport; /* NULL: none */
+	struct session_journal *journal;
+	uint32_t now_ms; /* of its clock */
+	uint32_t policy_gen;
+	bool serves; /* forwards, and nothing waits in its hold */
+};
+
 struct worker {
 	struct engine *engine;
 	uint16_t id;
@@ -69,6 +93,7 @@ struct worker {
 	uint64_t now_ns;
 	struct port_stats local_stats; /* frames between local vports */
 	const struct session_timeouts *timeouts;
+	struct vport_view view;
 	struct port_stats *stats; /* of the port the burst came from */
 	struct burst burst;
 	struct out_queue uplink;
@@ -83,6 +108,7 @@ struct worker {
 		uint32_t gen; /* engine->peer_gen it was found under */
 		uint16_t peer;
 	} peer_cache[PEER_CACHE];
+	struct outer_seen outer_last;
 	uint32_t age_vport; /* next vport to age */
 	uint64_t next_age_ns, next_tick_ns, next_relay_note_ns;
 	/* written here, read by show */
@@ -111,6 +137,24 @@ void burst_sweep(struct worker *w, struct burst *b);
 static inline struct peer *pkt_peer(const struct worker *w, const struct pkt *p)
 {
 	return atomic_load_explicit(&w->engine->peer[p->peer], memory_order_acquire);
+}
+
+static inline void worker_view_take(struct worker *w, const struct vport *v)
+{
+	w->view = (struct vport_view){.vport = v,
+		.journal = atomic_load_explicit(&v->journal, memory_order_acquire),
+		.now_ms = vport_clock_ms(v, w->now_ns),
+		.policy_gen = atomic_load_explicit(&v->policy_gen, memory_order_relaxed),
+		.serves = role_duty(vport_role(v)) == ROLE_DUTY_FORWARD &&
+			  !atomic_load_explicit(&v->hold_draining, memory_order_relaxed)};
+}
+
+static __rte_always_inline const struct vport_view *worker_view(
+	struct worker *w, const struct vport *v)
+{
+	if (unlikely(w->view.vport != v))
+		worker_view_take(w, v);
+	return &w->view;
 }
 
 /* Count one drop for the port the burst came from, for a vport or the uplink. */

@@ -161,7 +161,8 @@ struct pkt *fake_pkt_wrap(struct fake_pkt *f, const uint8_t *frame, size_t len, 
 		.dir = dir,
 		.l3_off = l3_off,
 		.l4_off = l.l4_off,
-		.proto = l.proto};
+		.proto = l.proto,
+		.ip_len = l.l4_off + l.l4_len - l3_off};
 	p->flags = (l.six ? PKT_IPV6 : 0) | (l.fragment ? PKT_FRAGMENT : 0) |
 		   (l.later ? PKT_LATER_FRAGMENT : 0);
 	p->payload_len = l.later ? l.l4_len : l.l4_len - l4_header_len(&l, data + l.l4_off);

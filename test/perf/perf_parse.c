@@ -10,7 +10,7 @@
 #include <rte_cycles.h>
 
 #include "dataplane/parse.h"
-#include "dataplane/vxlan.h"
+#include "dataplane/vxlan_encap.h"
 #include "test/fake/fake_packet.h"
 
 #define ROUNDS 20000
@@ -64,7 +64,7 @@ static uint64_t round_parse(struct rig *rig)
 	for (int i = 0; i < PKT_BURST; i++)
 		rig->pkt[i].flags = 0;
 	start = rte_rdtsc_precise();
-	parse_burst(rig->burst, PKT_BURST, 7);
+	parse_egress(rig->burst, PKT_BURST, 7);
 	end = rte_rdtsc_precise();
 	for (int i = 0; i < PKT_BURST; i++)
 		if (rig->pkt[i].drop != DROP_NONE)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "dataplane/parse.h"
-#include "dataplane/vxlan.h"
+#include "dataplane/vxlan_encap.h"
 #include "test/fake/fake_capture.h"
 #include "test/fake/fake_packet.h"
 
