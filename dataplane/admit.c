@@ -229,13 +229,16 @@ static void admit_new(struct worker *w, struct pkt *p)
 		;
 }
 
-/* Egress: the vport is the port's. Ingress: the session's, else the destination's. */
+/*
+ * Egress: the vport is the port's. Ingress: the session's, else the destination's; of one that came
+ * ahead of its vport only the location says where that serves.
+ */
 static void find_vport(struct worker *w, struct pkt *p, const struct session *s)
 {
 	struct session_tuple tuple;
 
 	if (p->dir == PKT_INGRESS) {
-		if (s)
+		if (s && role_duty(vport_role(s->vport)) != ROLE_DUTY_HOLD)
 			p->vport = s->vport;
 		else
 			p->drop = locate_vport(w, p);

@@ -292,11 +292,17 @@ static void relay_note(struct worker *w, const struct pkt *p, const struct peer 
 	callbacks->relayed_from(callbacks->arg, tuple.vni, &tuple.local, &peer->vtep);
 }
 
+enum relay_how {
+	RELAY_QUIETLY = 1 << 0, /* its sender does right: there is nothing to tell it */
+	RELAY_BACK = 1 << 1, /* also to where it came from */
+};
+
 /*
- * On to the identity's host. Never back to where it came from; one hop less in the outer TTL, where
- * a sender that is no Ferry may have used 1. told: its sender need not hear of it.
+ * On to the identity's host, one hop less in the outer TTL, where a sender that is no Ferry may
+ * have used 1.
  */
-static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunnel *to, bool told)
+static enum drop_reason relay_into(
+	struct worker *w, struct pkt *p, struct tunnel *to, unsigned int how)
 {
 	const struct peer *peer = pkt_peer(w, p);
 	uint8_t ttl = VXLAN_TTL;
@@ -304,10 +310,10 @@ static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunne
 	if (!to)
 		return DROP_NO_ROUTE;
 	if (peer) {
-		if (peer->tunnel == to)
+		if (peer->tunnel == to && !(how & RELAY_BACK))
 			return DROP_RELAY_LOOP;
 		ttl = p->outer_ttl > 1 ? (uint8_t)(p->outer_ttl - 1) : RELAY_TTL_FLOOR;
-		if (!told)
+		if (!(how & RELAY_QUIETLY) && peer->tunnel != to)
 			relay_note(w, p, peer);
 	}
 	w->stats->relayed++;
@@ -317,40 +323,31 @@ static enum drop_reason relay_into(struct worker *w, struct pkt *p, struct tunne
 	return DROP_NONE;
 }
 
-/*
- * What came to the anchor of a shared address goes on to whoever has the port, by his MAC. Its
- * sender does right, there is nothing to tell it.
- */
-static bool anchor_passes_on(struct worker *w, struct pkt *p, const struct location *location)
-{
-	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
-
-	if (location->port_last == 0 || !(p->flags & PKT_FROM_UPLINK) ||
-		!vpc_anchor_mac(engine_vpc_find(w->engine, location->vni), w->engine->uplink,
-			&ether->dst_addr))
-		return false;
-	if (!rte_is_zero_ether_addr(&location->mac))
-		ether->dst_addr = location->mac;
-	return true;
-}
-
 enum drop_reason deliver_elsewhere(struct worker *w, struct pkt *p, struct location *location)
 {
-	bool told = anchor_passes_on(w, p, location);
-	enum drop_reason reason = relay_into(
-		w, p, atomic_load_explicit(&location->tunnel, memory_order_acquire), told);
+	struct tunnel *to = atomic_load_explicit(&location->tunnel, memory_order_acquire);
+	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
+	bool anchored = locate_anchored(w, p, location);
+	enum drop_reason reason;
 
+	/* From the anchor of a shared address to whoever has the port, by his MAC. */
+	if (anchored && !rte_is_zero_ether_addr(&location->mac))
+		ether->dst_addr = location->mac;
+	reason = relay_into(w, p, to, anchored ? RELAY_QUIETLY : 0);
 	if (reason != DROP_NONE)
 		return reason;
 	p->mbuf = NULL;
 	return DROP_CONSUMED;
 }
 
-/* FROZEN, MOVED. */
+/*
+ * FROZEN, MOVED. What the destination itself sent here (a neighbour's there, or as the anchor) goes
+ * back to it: from here it takes it into its hold, and never sends it here again.
+ */
 static void relay_packet(struct worker *w, struct pkt *p)
 {
-	enum drop_reason reason = relay_into(
-		w, p, atomic_load_explicit(&p->vport->relay_to, memory_order_acquire), false);
+	struct tunnel *to = atomic_load_explicit(&p->vport->relay_to, memory_order_acquire);
+	enum drop_reason reason = relay_into(w, p, to, RELAY_BACK);
 
 	if (reason != DROP_NONE)
 		drop_packet(w, p, reason);

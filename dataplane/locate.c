@@ -79,6 +79,32 @@ enum drop_reason locate_session(struct worker *w, struct session *s)
 	return DROP_NONE;
 }
 
+bool locate_anchored(const struct worker *w, const struct pkt *p, const struct location *location)
+{
+	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, const struct rte_ether_hdr *);
+
+	return location->port_last != 0 && p->flags & PKT_FROM_UPLINK &&
+	       vpc_anchor_mac(engine_vpc_find(w->engine, location->vni), w->engine->uplink,
+		       &ether->dst_addr);
+}
+
+/*
+ * A vport that waits here takes what its source sends through the tunnel into its hold. But what
+ * comes to this host as an anchor is nobody's copy: the source, which serves or relays, must get
+ * it.
+ */
+static bool waits_for(const struct worker *w, const struct pkt *p, const struct location *location)
+{
+	const struct peer *peer = pkt_peer(w, p);
+
+	if (!p->vport || !(p->flags & PKT_FROM_UPLINK) ||
+		role_duty(vport_role(p->vport)) != ROLE_DUTY_HOLD)
+		return false;
+	return !locate_anchored(w, p, location) ||
+	       (peer && peer->tunnel ==
+				atomic_load_explicit(&p->vport->relay_from, memory_order_acquire));
+}
+
 enum drop_reason locate_vport(struct worker *w, struct pkt *p)
 {
 	struct session_tuple tuple;
@@ -95,10 +121,8 @@ enum drop_reason locate_vport(struct worker *w, struct pkt *p)
 		return p->vport ? DROP_NONE : DROP_NO_ROUTE;
 	case LOCATION_MOVED:
 	case LOCATION_REMOTE:
-		/* A vport that waits here takes what comes through the tunnel into its hold. */
 		p->vport = atomic_load_explicit(&location->vport, memory_order_acquire);
-		if (p->vport && p->flags & PKT_FROM_UPLINK &&
-			role_duty(vport_role(p->vport)) == ROLE_DUTY_HOLD)
+		if (waits_for(w, p, location))
 			return DROP_NONE;
 		p->vport = NULL;
 		/* Known to be elsewhere: passed on from uplink to uplink, or from a neighbour. */

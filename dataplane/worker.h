@@ -195,6 +195,9 @@ enum drop_reason locate_session(struct worker *w, struct session *s);
  */
 enum drop_reason locate_vport(struct worker *w, struct pkt *p);
 
+/* Came by the MAC of this host as the anchor of a shared address, whose port is `location`'s. */
+bool locate_anchored(const struct worker *w, const struct pkt *p, const struct location *location);
+
 /* ARP, ND and announcements from vports and from the tunnel. proxy.c; takes the packet or leaves
  * it. */
 bool proxy_input(struct worker *w, struct pkt *p);

@@ -48,7 +48,10 @@ static struct {
 static bool tap(void *arg, uint32_t from, const uint8_t *frame, size_t len)
 {
 	(void)arg;
-	if (len > 50 && frame[12] == 8 && frame[13] == 0 && frame[33] == 9) {
+	/* IPv4 of the outside's VNI to 192.0.2.9, no announcements. */
+	if (len > 64 && frame[12] == 8 && frame[13] == 0 && frame[33] == 9 &&
+		(frame[46] << 16 | frame[47] << 8 | frame[48]) == EXT && frame[62] == 8 &&
+		frame[63] == 0) {
 		outside.frames++;
 		outside.from = from;
 		outside.len = len - 50;
@@ -67,6 +70,28 @@ static void gateway_known(uint32_t host)
 	assert_int_equal(neigh_fix(engine_neigh(lab.host[host].engine), &peer.vtep, &mac), 0);
 }
 
+static int is_of_v(const struct location *location, void *arg)
+{
+	const struct in6_addr *addr = arg;
+
+	return addr_equal(&location->addr, addr) &&
+	       (atomic_load(&location->kind) == LOCATION_LOCAL ||
+		       atomic_load(&location->kind) == LOCATION_REMOTE);
+}
+
+/* Every host knows where V and its public address are. */
+static bool all_know(void *arg)
+{
+	struct in6_addr addr[2] = {fake_addr("10.0.0.5"), fake_addr(N)};
+
+	(void)arg;
+	for (uint32_t i = 0; i < lab.hosts; i++)
+		for (int n = 0; n < 2; n++)
+			if (!engine_location_foreach(lab.host[i].engine, is_of_v, &addr[n]))
+				return false;
+	return true;
+}
+
 static void hosts_start(uint32_t count)
 {
 	memset(&outside, 0, sizeof(outside));
@@ -80,7 +105,10 @@ static void hosts_start(uint32_t count)
 		gateway_known(i);
 	}
 	fake_lab_rings(&lab, 0, "v", true);
-	fake_lab_run_ms(&lab, 300);
+	if (lab.vports[1])
+		fake_lab_run_ms(&lab, 200);
+	else
+		assert_true(fake_lab_until(&lab, all_know, NULL, 30000));
 }
 
 static int three_hosts(void **state)
@@ -296,7 +324,8 @@ static void B01_nat_a_flush_at_a_third_host_touches_nothing_of_v(void **state)
 	both_ways(2, 1, &s);
 }
 
-static void what_comes_in_the_pause_by_the_shared_address_is_held_and_kept(void **state)
+/* `entry` is where the outside comes in: a third host, the source or the destination. */
+static void all_arrives_in_the_pause(uint32_t entry)
 {
 	struct stream s = {.vport = 40000, .cport = 443, .v_seq = 1000, .c_seq = 9000};
 	struct fake_packet late = {.src = C,
@@ -308,22 +337,75 @@ static void what_comes_in_the_pause_by_the_shared_address_is_held_and_kept(void 
 		.payload_len = 20};
 	char id[37];
 
-	(void)state;
-	opens(2, 0, &s);
+	opens(entry, 0, &s);
 	fake_lab_move(&lab, 0, 1, "v", id);
 	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
+	both_ways(entry, 0, &s);
 	fake_lab_rings(&lab, 0, "v", false);
 	late.dport = s.outside;
 	late.ack = s.v_seq;
 	for (uint32_t i = 0; i < 20; i++) {
 		late.seq = s.c_seq + 20 * i;
-		arrives(2, late);
+		arrives(entry, late);
 	}
 	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
 	fake_lab_rings(&lab, 1, "v", true);
 	assert_true(fake_lab_phase(&lab, 0, id, MOVER_COMMITTED, 10000));
 	fake_lab_run_ms(&lab, 20);
 	assert_int_equal(fake_lab_drain(&lab, 1, "v"), 20);
+	s.c_seq += 20 * 20;
+	both_ways(entry, 1, &s);
+}
+
+static void what_comes_in_the_pause_by_the_shared_address_is_held_and_kept(void **state)
+{
+	(void)state;
+	all_arrives_in_the_pause(2);
+}
+
+static void so_it_is_where_the_source_is_the_anchor(void **state)
+{
+	(void)state;
+	all_arrives_in_the_pause(0);
+}
+
+static void so_it_is_where_the_destination_is_the_anchor(void **state)
+{
+	(void)state;
+	all_arrives_in_the_pause(1);
+}
+
+/* A neighbour of V's new host knows it at the old one until it is there. */
+static void what_a_neighbour_at_the_destination_sends_in_the_pause_arrives(void **state)
+{
+	struct fake_packet udp = {.src_mac = "02:00:00:00:00:66",
+		.dst_mac = V_MAC,
+		.src = "10.0.0.66",
+		.dst = "10.0.0.5",
+		.sport = 5000,
+		.dport = 53,
+		.payload_len = 20};
+	char id[37];
+
+	(void)state;
+	fake_lab_rings(&lab, 1, "x", true);
+	fake_lab_run_ms(&lab, 50);
+	fake_lab_send(&lab, 1, "x", &udp);
+	assert_int_equal(fake_lab_drain(&lab, 0, "v"), 1);
+	fake_lab_move(&lab, 0, 1, "v", id);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
+	fake_lab_send(&lab, 1, "x", &udp);
+	assert_int_equal(fake_lab_drain(&lab, 0, "v"), 1);
+	fake_lab_rings(&lab, 0, "v", false);
+	for (int i = 0; i < 20; i++)
+		fake_lab_send(&lab, 1, "x", &udp);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
+	fake_lab_rings(&lab, 1, "v", true);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_COMMITTED, 10000));
+	fake_lab_run_ms(&lab, 20);
+	assert_int_equal(fake_lab_drain(&lab, 1, "v"), 20);
+	fake_lab_send(&lab, 1, "x", &udp);
+	assert_int_equal(fake_lab_drain(&lab, 1, "v"), 1);
 }
 
 /* ---- what D has given to somebody else ---- */
@@ -331,6 +413,16 @@ static void what_comes_in_the_pause_by_the_shared_address_is_held_and_kept(void 
 #define X_VPORT \
 	"  - {name: x, vm: vmx, vpc: shop, mac: '02:00:00:00:00:66', ips: [10.0.0.66],\n" \
 	"     uuid: 00000000-0000-4000-8000-000000000066, port: {path: /tmp/x.sock}}\n"
+
+static int a_neighbour_at_d(void **state)
+{
+	(void)state;
+	fake_lab_new(&lab, 2);
+	lab.vports[0] = FAKE_LAB_VM;
+	lab.vports[1] = X_VPORT;
+	hosts_start(2);
+	return 0;
+}
 
 static int d_has_given_the_ports(void **state)
 {
@@ -398,6 +490,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			what_comes_in_the_pause_by_the_shared_address_is_held_and_kept, three_hosts,
 			lab_end),
+		cmocka_unit_test_setup_teardown(
+			so_it_is_where_the_source_is_the_anchor, three_hosts, lab_end),
+		cmocka_unit_test_setup_teardown(
+			so_it_is_where_the_destination_is_the_anchor, three_hosts, lab_end),
+		cmocka_unit_test_setup_teardown(
+			what_a_neighbour_at_the_destination_sends_in_the_pause_arrives,
+			a_neighbour_at_d, lab_end),
 		cmocka_unit_test_setup_teardown(
 			a_lease_that_d_gave_to_another_stops_the_move_before_the_vm_does,
 			d_has_given_the_ports, lab_end),
