@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Captures for the pcap driver: one packet of each of N UDP sessions between a VM and the world.
+"""Captures for the pcap driver: N UDP sessions between a VM and the world, or TCP connections.
 
-Packet i of a capture belongs to session i; the same session has the same number in every capture, so
+Packet i of a capture of UDP belongs to session i; the same session has the same number in every capture, so
 that one plays the VM (`inside`) and another its peers (`outside`, plain or in VXLAN).
 """
 import struct
@@ -82,12 +82,40 @@ def vxlan(make):
     return encapsulated
 
 
-def write(path, make, sessions, sizes=SMALL):
-    """A capture with a packet of each session, but never so short that a burst wraps."""
-    count = max(sessions, 256)
+SYN, RST_ACK = 0x02, 0x14
+BLOCK = 1024  # connections that open before the first of them closes
+
+
+def tcp(session, flags, seq, vm=(VM, VM_MAC)):
+    """A segment without data from the VM, with its checksum."""
+    (host, port), vm, vm_mac = remote(session), address(vm[0]), vm[1]
+    segment = struct.pack("!HHIIBBHHH", port, 80, seq, 0, 0x50, flags, 65535, 0, 0)
+    total = checksum(vm + host + struct.pack("!HH", 6, 20) + segment)
+    segment = segment[:16] + struct.pack("!H", total) + segment[18:]
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, 6, 0, vm, host)
+    header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+    return (ethernet(GATEWAY_MAC, vm_mac) + header + segment).ljust(60, b"\0")
+
+
+def connections(count, vm=(VM, VM_MAC)):
+    """Frames of so many connections, each opened and reset by the VM; again and again the same."""
+    for first in range(0, count, BLOCK):
+        block = range(first, min(first + BLOCK, count))
+        yield from (tcp(i, SYN, 1000, vm) for i in block)
+        yield from (tcp(i, RST_ACK, 1001, vm) for i in block)
+
+
+def write_frames(path, frames):
+    count = 0
     with open(path, "wb") as out:
         out.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
-        for i in range(count):
-            frame = make(i % sessions, sizes[i % len(sizes)])
-            out.write(struct.pack("<IIII", 0, i, len(frame), len(frame)) + frame)
+        for frame in frames:
+            out.write(struct.pack("<IIII", 0, count, len(frame), len(frame)) + frame)
+            count += 1
     return count
+
+
+def write(path, make, sessions, sizes=SMALL):
+    """A capture with a packet of each session, but never so short that a burst wraps."""
+    return write_frames(path, (make(i % sessions, sizes[i % len(sizes)])
+                               for i in range(max(sessions, 256))))

@@ -19,11 +19,12 @@ MBUF_BYTES = 1792
 
 
 class Ferry:
-    """One ferryd. `vports` are config entries; `done` counts what leaves by `outputs`."""
+    """One ferryd. `vports` are config entries; `done` is the counter of the ports `outputs`."""
     endless = True
 
-    def __init__(self, rig, name, config, outputs=("uplink",)):
+    def __init__(self, rig, name, config, outputs=("uplink",), counter="tx_packets"):
         self.rig, self.name, self.outputs = rig, name, outputs
+        self.counter = counter
         self.socket = rig.path(name + ".ctl")
         path = rig.path(name + ".json")
         with open(path, "w", encoding="utf-8") as out:
@@ -50,7 +51,7 @@ class Ferry:
         workers = self.json("worker/show")["workers"]
         rounds = sum(w["rounds"] for w in workers)
         return Reading(seconds=now, offered=sum(p["rx_packets"] for p in ports.values()),
-                       done=sum(ports[name]["tx_packets"] for name in self.outputs), cpu_s=cpu_s,
+                       done=sum(ports[name][self.counter] for name in self.outputs), cpu_s=cpu_s,
                        rounds=rounds, starved=sum(w["rounds"] * w["idle_percent"] / 100
                                                   for w in workers))
 

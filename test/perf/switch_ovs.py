@@ -16,7 +16,8 @@ from rig import Process, RigError, wait_for
 
 # OpenFlow ports: inside, outside, answers, tunnel.
 P0, P1, P2, VX0 = 10, 11, 12, 13
-PORTS = {"p0": P0, "p1": P1, "p2": P2}
+P3 = 14  # a second port inside
+PORTS = {"p0": P0, "p1": P1, "p2": P2, "p3": P3}
 # How it is told to follow connections: {nat} is how it translates, if it does.
 TRACKED = (
     f"table=0,in_port={P0},ip,actions=ct(table=1,zone=5{{nat}})",
@@ -27,6 +28,11 @@ TRACKED = (
     f"table=2,in_port={P0},actions={VX0}",
     f"table=2,in_port={VX0},actions={P0}",
     "table=3,actions=drop")
+OPENING = (
+    f"table=0,in_port={P0},ip,actions=ct(table=1,zone=5)",
+    f"table=0,in_port={P3},ip,actions=ct(table=1,zone=5)",
+    f"table=1,ct_state=+trk+new,ip,actions=ct(commit,zone=5),{VX0}",
+    f"table=1,ct_state=+trk-new,ip,actions={VX0}")
 UNTRACKED = (f"in_port={P0},ip,actions={VX0}", f"in_port={VX0},ip,actions={P0}")
 PROGRAM = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 POOL = 262144 - 8192  # packets of its one pool that a capture may take
@@ -37,7 +43,8 @@ class Ovs:
     """One ovs-vswitchd. `flows` are those of br-int; `done` counts what leaves by `outputs`."""
     endless = True
 
-    def __init__(self, rig, name, inside, outside, flows, outputs=("p1",), smc=False):
+    def __init__(self, rig, name, inside, outside, flows, outputs=("p1",), smc=False,
+                 second=None):
         if not os.path.exists(PROGRAM):
             raise RigError("Open vSwitch with DPDK is not installed")
         self.rig, self.name, self.outputs = rig, name, outputs
@@ -47,10 +54,13 @@ class Ovs:
         self.env = {"OVS_RUNDIR": self.dir, "OVS_DBDIR": self.dir, "OVS_LOGDIR": self.dir,
                     "OVS_SYSCONFDIR": self.dir}
         self._database()
+        self.cores = [rig.worker_core] if not second else [rig.worker_core, rig.control_core]
         self._daemon(smc)
         self._bridges(inside, outside)
         self._flows(flows)
-        self.worker = self.process.thread("pmd-c")
+        if second:
+            self.port("br-int", "p3", second)
+        self.workers = [self.process.thread(f"pmd-c{core:02}") for core in self.cores]
 
     def _database(self):
         database = f"{self.dir}/conf.db"
@@ -70,7 +80,7 @@ class Ovs:
         huge = self.rig.huge_pages(memory_mb)
         extra = " ".join(self.rig.eal(self.name, memory_mb, huge))
         self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:dpdk-init=true",
-                   f"other_config:pmd-cpu-mask={1 << self.rig.worker_core:#x}",
+                   f"other_config:pmd-cpu-mask={sum(1 << core for core in self.cores):#x}",
                    f"other_config:dpdk-lcore-mask={1 << self.rig.control_core:#x}",
                    f"other_config:dpdk-extra={extra}", "other_config:max-idle=3600000",
                    f"other_config:smc-enable={str(smc).lower()}")
@@ -143,9 +153,17 @@ class Ovs:
         found = re.search(rf"port \d+: {name} .*?{direction} packets:(\d+)", text, re.DOTALL)
         return int(found[1]) if found else 0
 
+    def done(self):
+        return sum(self._port_packets(name, "TX") for name in self.outputs)
+
+    def opened(self):
+        """Packets that its flows took for the first of a connection."""
+        flows = call(self.socket, "dpctl/dump-flows")
+        return sum(map(int, re.findall(r"ct_state\(\+new[^,]*\).*?packets:(\d+)", flows)))
+
     def read(self):
-        done = sum(self._port_packets(name, "TX") for name in self.outputs)
-        cpu_s, now = self.process.cpu_s(self.worker), time.monotonic()
+        done = self.done()
+        cpu_s, now = sum(map(self.process.cpu_s, self.workers)), time.monotonic()
         return Reading(seconds=now, done=done, cpu_s=cpu_s)
 
     def hits(self):
