@@ -49,6 +49,7 @@ struct vport_meter {
 	struct plugin_meter config;
 	struct rte_meter_trtcm_rfc4115_profile profile;
 	struct rte_meter_trtcm_rfc4115 state;
+	uint64_t seen_ns; /* the vport's clock when time last passed here */
 };
 
 /* What the vport may send from and receive for. */
