@@ -28,8 +28,9 @@ static int session_fill_keys(struct session *s, const struct session_origin *ori
 	bool v6 = session_key_pack(&origin->tuple, &s->key, &a6);
 	bool v6_2 = origin->translate && session_key_pack(&origin->outside, &key2, &a6_2);
 
-	if (v6 != v6_2 && origin->translate)
-		return -EINVAL; /* no translation between families */
+	/* No translation between families or protocols. */
+	if (origin->translate && (v6 != v6_2 || origin->tuple.proto != origin->outside.proto))
+		return -EINVAL;
 	s->is_ipv6 = v6;
 	s->has_key2 = origin->translate;
 	if (v6)

@@ -183,6 +183,9 @@ static void nonsense_is_a_named_drop_and_no_more(void **state)
 	assert_int_equal(configure(w, "odd", "{verdict: 3, meter: 255}"), 0);
 	assert_int_equal(send_from(w, 4, "10.0.0.9"), 0);
 	assert_int_equal(dropped(w, DROP_NO_NAT_PORT), 1);
+	assert_int_equal(configure(w, "odd", "{verdict: 0, proto: 6}"), 0);
+	assert_int_equal(send_from(w, 5, "10.0.0.9"), 0);
+	assert_int_equal(dropped(w, DROP_PLUGIN), 3);
 	/* The session from before lives. */
 	assert_int_equal(send_from(w, 1, "10.0.0.9"), 1);
 }

@@ -32,6 +32,7 @@
 struct odd {
 	int verdict; /* what admit says */
 	uint8_t meter;
+	int proto; /* translates to this one, for no reason; 0: does not */
 	int admitted, abandoned, closed;
 };
 
@@ -62,7 +63,10 @@ static int odd_configure(
 			odd->verdict = atoi(value->text);
 		else if (strcmp(value->key, "meter") == 0 && apply)
 			odd->meter = (uint8_t)atoi(value->text);
-		else if (strcmp(value->key, "verdict") != 0 && strcmp(value->key, "meter") != 0) {
+		else if (strcmp(value->key, "proto") == 0 && apply)
+			odd->proto = atoi(value->text);
+		else if (strcmp(value->key, "verdict") != 0 && strcmp(value->key, "meter") != 0 &&
+			 strcmp(value->key, "proto") != 0) {
 			snprintf(error->text, sizeof(error->text), "%s: unknown key", value->key);
 			error->line = value->line;
 			error->column = value->column;
@@ -79,6 +83,12 @@ static enum plugin_verdict odd_admit(
 
 	odd->admitted += !request->recheck && !request->dry;
 	answer->meter[PLUGIN_EGRESS] = odd->meter;
+	if (odd->proto) {
+		answer->translate = true;
+		answer->outside = request->tuple;
+		answer->outside.local_port++;
+		answer->outside.proto = (uint8_t)odd->proto;
+	}
 	return (enum plugin_verdict)odd->verdict;
 }
 
