@@ -27,6 +27,32 @@ int port_fail(char *error, size_t len, int err, const char *format, ...)
 	return -err;
 }
 
+const char *port_feature_name(unsigned int bit)
+{
+	static const char *const names[64] = {
+		[0] = "csum",
+		[1] = "guest-csum",
+		[3] = "mtu",
+		[15] = "mrg-rxbuf",
+		[16] = "status",
+		[17] = "ctrl-vq",
+		[18] = "ctrl-rx",
+		[21] = "guest-announce",
+		[22] = "mq",
+		[26] = "log-all",
+		[27] = "any-layout",
+		[28] = "indirect-desc",
+		[29] = "event-idx",
+		[30] = "protocol-features",
+		[32] = "version-1",
+		[33] = "iommu",
+		[34] = "ring-packed",
+		[35] = "in-order",
+	};
+
+	return bit < RTE_DIM(names) ? names[bit] : NULL;
+}
+
 void *port_alloc(size_t size)
 {
 	size_t whole = RTE_ALIGN_CEIL(size, RTE_CACHE_LINE_SIZE);

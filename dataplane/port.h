@@ -85,6 +85,9 @@ struct port_params {
 		UINT64_C(1) << 30 /* PROTOCOL_FEATURES */ | UINT64_C(1) << 32 /* VERSION_1 */ | \
 		UINT64_C(1) << 34 /* RING_PACKED */ | UINT64_C(1) << 35 /* IN_ORDER */)
 
+/* Of a virtio feature, for people; NULL: none known here. */
+const char *port_feature_name(unsigned int bit);
+
 struct port_info {
 	bool rings_up;
 	uint16_t queues_rx, queues_tx; /* in use */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "dataplane/port.h"
 #include "dataplane/addr.h"
 
 const char *text_addr(const struct in6_addr *addr, char *text, size_t size)
@@ -135,26 +136,6 @@ void text_port_stats(struct out *out, const char *key, const struct port_stats *
 
 void text_features(struct out *out, const char *key, uint64_t features)
 {
-	static const char *const names[64] = {
-		[0] = "csum",
-		[1] = "guest-csum",
-		[3] = "mtu",
-		[15] = "mrg-rxbuf",
-		[16] = "status",
-		[17] = "ctrl-vq",
-		[18] = "ctrl-rx",
-		[21] = "guest-announce",
-		[22] = "mq",
-		[26] = "log-all",
-		[27] = "any-layout",
-		[28] = "indirect-desc",
-		[29] = "event-idx",
-		[30] = "protocol-features",
-		[32] = "version-1",
-		[33] = "iommu",
-		[34] = "ring-packed",
-		[35] = "in-order",
-	};
 	char number[8];
 
 	out_list(out, key);
@@ -162,7 +143,7 @@ void text_features(struct out *out, const char *key, uint64_t features)
 		if (!(features >> i & 1))
 			continue;
 		snprintf(number, sizeof(number), "bit-%u", i);
-		out_str(out, NULL, names[i] ? names[i] : number);
+		out_str(out, NULL, port_feature_name(i) ? port_feature_name(i) : number);
 	}
 	out_list_end(out);
 }

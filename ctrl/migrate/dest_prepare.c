@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ctrl/migrate/dest_impl.h"
+#include "dataplane/port.h"
 
 void dest_port_empty(struct move_port *p)
 {
@@ -16,6 +17,36 @@ void dest_port_empty(struct move_port *p)
 	if (p->tallied)
 		tally_fini(&p->tally);
 	p->tallied = false;
+}
+
+/*
+ * What the guest has agreed to with the source has to be there, or QEMU would fail inside the
+ * pause.
+ */
+static int port_fits(struct move_port *p, struct vswitch_prepared *made)
+{
+	const struct vswitch *v = vswitch_of(p->move);
+	struct vswitch_port_info info;
+	uint64_t missing;
+
+	v->ops->info(v->ctx, p->port, &info);
+	missing = info.features_offered ? p->offered.features & ~info.features_offered : 0;
+	if (missing) {
+		unsigned int bit = (unsigned int)__builtin_ctzll(missing);
+		const char *name = port_feature_name(bit);
+
+		snprintf(made->error, sizeof(made->error),
+			"vport %s: its guest uses %s (virtio feature %u), not offered here",
+			p->name, name ? name : "a feature", bit);
+		return -EOPNOTSUPP;
+	}
+	if (p->offered.queues > info.queues) {
+		snprintf(made->error, sizeof(made->error),
+			"vport %s: %u queue pairs there, %u here", p->name, p->offered.queues,
+			info.queues);
+		return -EOPNOTSUPP;
+	}
+	return 0;
 }
 
 static int port_make(struct move *move, struct move_port *p, const struct frame *frame,
@@ -34,6 +65,9 @@ static int port_make(struct move *move, struct move_port *p, const struct frame 
 		memcpy(p->notes, made->notes, sizeof(p->notes));
 	}
 	p->prepared = true;
+	rc = port_fits(p, made);
+	if (rc != 0)
+		return rc;
 	rc = tally_init(&p->tally, (uint32_t)(p->offered.sessions + p->offered.sessions / 4));
 	if (rc != 0)
 		return rc;

@@ -154,6 +154,8 @@ static void claim(struct mover *mover, struct vport *vport)
 			return;
 	}
 	engine_role_event(vport, ROLE_CLAIM_GRANTED, 0);
+	/* So that the host where it comes up next knows whom to ask. */
+	exchange_tell(mover, vport->name);
 }
 
 void mover_role_changed(
@@ -181,6 +183,9 @@ void mover_role_changed(
 	else if (from != to)
 		mover_log(mover, PLUGIN_LOG_INFO, vport->name, "%s after %s", role_name(to),
 			role_name(from));
+	/* It may have run elsewhere; a move has its own announcement. */
+	if (from == ROLE_CLAIM && to == ROLE_OWNER)
+		engine_announce(vport);
 	if (to == ROLE_CLAIM && (effects & ROLE_EFFECT_ASK))
 		claim(mover, vport);
 }

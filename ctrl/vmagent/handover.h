@@ -36,7 +36,7 @@ enum handover_mark {
 	MARK_SILENT, /* nothing heard yet */
 	MARK_UNKNOWN, /* "I have no trace of this move" */
 	/* source */
-	MARK_PREPARE, /* get a receiving QEMU ready */
+	MARK_PREPARE, /* durable: get a receiving QEMU ready */
 	MARK_COPY, /* durable: QEMU has been told to migrate, or is about to be */
 	MARK_GAVE, /* durable: will not run the VM any more unless the other REFUSED */
 	MARK_KEPT, /* durable: runs the VM and never gives it in this move */

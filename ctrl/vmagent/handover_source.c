@@ -58,9 +58,8 @@ static int admit_enter(struct handover *handover)
 
 static int prepare_enter(struct handover *handover)
 {
-	handover->mark = MARK_PREPARE;
-	handover->world->peer_say(handover->ctx, MARK_PREPARE, "");
-	return 0;
+	/* On disk, so that a restarted agent ends what its ferryd and the other agent know of. */
+	return handover_declare(handover, MARK_PREPARE);
 }
 
 static bool prepare_until(const struct handover *handover)
@@ -371,7 +370,7 @@ static enum handover_outcome source_keep(struct handover *handover)
 static int source_reattach(struct handover *handover, enum handover_mark mark)
 {
 	handover->mark = mark;
-	handover->started = true;
+	handover->started = mark != MARK_PREPARE;
 	if (!handover->qemu_dead)
 		handover_learn(handover);
 	handover->reason[0] = '\0';
@@ -383,7 +382,8 @@ static int source_reattach(struct handover *handover, enum handover_mark mark)
 	if (mark == MARK_COPY && !handover->vcpus_run &&
 		(handover->status == QMP_STATUS_COMPLETED || handover->qemu_dead))
 		return handover->qemu_dead ? FINISH : OFFER;
-	handover_fail(handover, 0, "the agent restarted while the memory was being copied");
+	handover_fail(handover, 0, "the agent restarted %s the memory was being copied",
+		mark == MARK_PREPARE ? "before" : "while");
 	return -1;
 }
 

@@ -186,19 +186,45 @@ static bool watcher_open(struct switch_agent *agent)
 	return true;
 }
 
+/*
+ * It may be another ferryd, which knows nothing of the move: begin it again. One that knows it says
+ * so.
+ */
+static int watcher_start_again(struct switch_agent *agent)
+{
+	const char *args[] = {agent->id, agent->vm, agent->peer,
+		agent->options.side == HANDOVER_SOURCE ? "source" : "destination"};
+	struct rpc_call what = {
+		.method = "migrate/agent-start", .args = args, .n_args = 4, .timeout_ms = CALL_MS};
+	struct rpc_answer answer = {0};
+	struct switch_view view = {.state = SWITCH_FAILED};
+	int err = rpc_client_call(agent->waiting, &what, &answer);
+
+	if (err == 0 && answer.failed) {
+		snprintf(view.reason, sizeof(view.reason), "%.150s", answer.text);
+		agent->options.heard(agent->options.ctx, &view);
+		err = -ENOENT;
+	}
+	rpc_answer_free(&answer);
+	return err;
+}
+
 static void *watcher_main(void *arg)
 {
 	struct switch_agent *agent = arg;
 	struct rpc_client *client;
 	uint64_t serial = 0;
+	bool again = false;
 
 	if (!watcher_pause(agent, true))
 		return NULL;
 	do {
 		if (!watcher_open(agent))
 			continue;
-		while (watch_once(agent, &serial) == 0)
-			;
+		if (!again || watcher_start_again(agent) == 0)
+			while (watch_once(agent, &serial) == 0)
+				;
+		again = true;
 		pthread_mutex_lock(&agent->lock);
 		client = agent->waiting;
 		agent->waiting = NULL;

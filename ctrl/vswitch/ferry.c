@@ -88,6 +88,7 @@ static void ferry_info(void *ctx, struct vswitch_port *port, struct vswitch_port
 	memset(&device, 0, sizeof(device));
 	port_info(v->port, &device);
 	info->features = device.features;
+	info->features_offered = device.features_offered;
 }
 
 struct identities {

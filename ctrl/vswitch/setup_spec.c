@@ -285,7 +285,7 @@ static int port_spec(const struct setup *setup, const struct config_vport *vport
 								       : PORT_ETH,
 		.device = from->device,
 		.promiscuous = true,
-		.paused = setup->options.ring_ports && setup->options.paused,
+		.paused = from->paused || (setup->options.ring_ports && setup->options.paused),
 		.path = from->path,
 		.server = from->mode == CONFIG_VHOST_SERVER,
 		.feature_mask = from->features,

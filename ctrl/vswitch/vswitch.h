@@ -41,6 +41,7 @@ struct vswitch_port_info {
 	uint32_t sessions;
 	uint64_t hold_bytes;
 	uint64_t features; /* negotiated with the guest; 0: not known */
+	uint64_t features_offered; /* to guests; 0: a port without virtio */
 	uint16_t queues;
 };
 

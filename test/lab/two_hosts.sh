@@ -14,6 +14,8 @@
 
 # Rings of 1024: a guest under emulation on a busy machine may not run for some hundred milliseconds.
 vm_nic=rx_queue_size=1024,tx_queue_size=1024
+vm_up='echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set eth0 up
+	ip addr add 10.0.0.5/24 dev eth0; ip addr add fd00::5/64 dev eth0'
 
 hosts_net() {
 	ns_add net a b p
@@ -46,6 +48,9 @@ hosts_certificates() {
 		{ cat "$LAB_DIR/ca.log"; return 1; }
 }
 
+# Settings for host_config: HOST_RULES, rules of group web; HOST_PORT, more of vm1's port (", features: ..."); HOST_VPORTS, more
+# vports; HOST_MIGRATE and HOST_ENGINE, more of those sections (", claim_ms: 500").
+#
 # host_config ME ADDRESS OTHER ITS-ADDRESS [more yaml]: $LAB_DIR/ME.yaml
 host_config() {
 	local mine=198.51.100.${2##*.} theirs=198.51.100.${4##*.}
@@ -53,10 +58,10 @@ host_config() {
 	cat >"$LAB_DIR/$1.yaml" <<-YAML
 	host: {name: host-$1, run_dir: $LAB_DIR/run-$1, control: {socket: $LAB_DIR/$1.ctl}}
 	dpdk: {no_huge: true, memory_mb: 256, file_prefix: $LAB_ID-$1}
-	engine: {workers: 1, sessions: 20000, mbufs: 8192}
+	engine: {workers: 1, sessions: 20000, mbufs: 8192${HOST_ENGINE-}}
 	uplink: {interface: up0, ips: [$2/24], mtu: 1600}
 	tls: {ca: $LAB_DIR/tls/ca.pem, cert: $LAB_DIR/tls/host-$1.pem, key: $LAB_DIR/tls/host-$1.key}
-	migrate: {listen: "$mine:6790"}
+	migrate: {listen: "$mine:6790"${HOST_MIGRATE-}}
 	peers:
 	  - {name: host-$3, vteps: [$4], address: "$theirs:6790", vmagent: "$theirs:6791"}
 	  - {name: p, vteps: [192.0.2.3]}
@@ -71,8 +76,9 @@ host_config() {
 	    vpc: blue
 	    mac: "02:00:00:00:00:05"
 	    ips: [10.0.0.5, "fd00::5"]
-	    port: {path: $LAB_DIR/vm1$1.sock}
+	    port: {path: $LAB_DIR/vm1$1.sock${HOST_PORT-}}
 	    groups: [web]
+	${HOST_VPORTS-}
 	locations:
 	  - {vpc: blue, ip: 10.0.0.9, vtep: 192.0.2.3, mac: "02:00:00:00:00:09"}
 	  - {vpc: blue, ip: "fd00::9", vtep: 192.0.2.3, mac: "02:00:00:00:00:09"}
@@ -112,8 +118,7 @@ receiver() {
 # The VM at host X, up and addressed.
 vm_start() {
 	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05 --nic-options "$vm_nic"
-	guest_run "vm1$1" 'echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set eth0 up
-		ip addr add 10.0.0.5/24 dev eth0; ip addr add fd00::5/64 dev eth0'
+	guest_run "vm1$1" "$vm_up"
 }
 
 # vm_move FROM TO ID [option...]: by the agents; prints the outcome.
@@ -142,4 +147,77 @@ hosts_counters() {
 	done
 	guest_run "$1" 'cat /proc/net/dev | grep eth0; grep ^Udp: /proc/net/snmp; cat /proc/net/softnet_stat' |
 		sed 's/^/# guest: /'
+}
+
+# ---- moves by others than the agents ----
+
+# sessions_start FROM TO ID [MODE]: the sessions follow the VM's rings (or commands); waits until ready.
+sessions_start() {
+	ctl "$1" migrate start vm1 "host-$2" "--id=$3" "--mode=${4:-rings}" >/dev/null
+	wait_for -t 20 move_is "$1" "$3" ready
+}
+
+# move_is X ID PHASE: what ferryd at X says.
+move_is() {
+	[[ $(ctl "$1" migrate show "$2" --json | json - '["phase"]') == "$3" ]]
+}
+
+# qemu_migrate FROM TO: QEMU moves the VM as libvirt has it done: D waits stopped, `cont` follows S's "completed".
+qemu_migrate() {
+	local path=$LAB_DIR/migrate-$1$2
+	rm -f "$path"
+	guest_qmp "vm1$2" migrate-incoming "{\"uri\": \"unix:$path\"}" >/dev/null
+	guest_qmp "vm1$1" migrate-set-capabilities '{"capabilities": [{"capability": "return-path", "state": true}]}' >/dev/null
+	guest_qmp "vm1$1" migrate "{\"uri\": \"unix:$path\"}" >/dev/null
+	wait_for -t 60 qemu_completed "$1"
+	guest_qmp "vm1$2" cont >/dev/null
+}
+
+qemu_completed() {
+	[[ $(guest_qmp "vm1$1" query-migrate | json - '["status"]') == completed ]]
+}
+
+# role_is X ROLE [VPORT]
+role_is() {
+	[[ $(ctl "$1" vport show "${3:-vm1}" --json | json - '["role"]') == "$2" ]]
+}
+
+# vm_runs X: QEMU at X runs the VM.
+vm_runs() {
+	proc_alive "vm1$1" && [[ $(guest_qmp "vm1$1" query-status | json - '["running"]') == true ]]
+}
+
+# ---- connections through all of it ----
+
+# tcp_start X N: N connections from p to port 7000 of the VM at host X.
+tcp_start() {
+	# shellcheck disable=SC2016
+	guest_run "vm1$1" 'tcpmany server 7000 --json /tmp/tcp.json >/tmp/tcp.log 2>&1 &'
+	wait_for guest_run "vm1$1" 'test -s /tmp/tcp.json'
+	proc_start tcp -n p "$FERRY_BUILD/test/lab/guest/tcpmany" client 10.0.0.5 7000 \
+		--connections "$2" --interval-ms 200 --json "$LAB_DIR/tcp.json"
+	wait_for -t 30 tcp_number answers -ge "$2"
+}
+
+# tcp_number FIELD OPERATOR NUMBER: of the client's report.
+tcp_number() {
+	test "$(json "$LAB_DIR/tcp.json" "[\"$1\"]")" "$2" "$3"
+}
+
+# tcp_lives: every connection carries answers from here on, none has been lost so far.
+tcp_lives() {
+	local n before
+	n=$(json "$LAB_DIR/tcp.json" '["opened"]')
+	before=$(json "$LAB_DIR/tcp.json" '["answers"]')
+	wait_for -t 30 tcp_number answers -ge $((before + n * 2)) && tcp_number broken -eq 0
+}
+
+# ping_answers: the VM is reached from outside, wherever it is.
+ping_answers() {
+	wait_for -t "${1:-15}" ns_run p ping -c 1 -W 1 10.0.0.5
+}
+
+# agent_reason_has X ID TEXT
+agent_reason_has() {
+	[[ $(agent "$1" vm show "$2" --json | json - '["reason"]') == *"$3"* ]]
 }
