@@ -10,13 +10,12 @@ import capture
 import rig
 from measure import interleaved
 from result import Result, arguments, tsc_ghz
-from switch_ferry import Ferry, config, vport
+from switch_ferry import Ferry, config, nat_parts, vport
 from switch_ovs import POOL, TRACKED, UNTRACKED, Ovs
 from switch_testpmd import Testpmd
 
 NULL = "net_null0,no-rx=1"
 SPARE = 16384  # packets beside those of the capture
-PUBLIC = "203.0.113.7"
 SIZES = {"64B": capture.SMALL, "IMIX": capture.IMIX}
 LABELS = {8: "8", 1000: "1k", 16000: "16k", 262144: "256k", 1000000: "1M"}
 UNIT = "Mpps per cpu-s"
@@ -65,8 +64,8 @@ class Group:
         inside, outside, answer = NULL, "net_null1,no-rx=1", capture.outside
         parts, mbufs = {}, self.packets + SPARE
         if self.kind == "nat":
-            parts = self.nat_parts()
-            answer = capture.outside_to(PUBLIC)
+            parts = nat_parts()
+            answer = capture.outside_to(capture.PUBLIC)
         if self.kind in ("encap", "nat", "mixed"):
             inside = self.play("inside", capture.inside)
         if self.kind in ("decap", "mixed"):
@@ -80,16 +79,6 @@ class Group:
         device.await_sessions(self.sessions)
         return device
 
-    @staticmethod
-    def nat_parts():
-        return {"vpcs": [{"name": "vpc", "vni": capture.VNI, "subnets": ["10.0.0.0/24"],
-                          "gateway_ips": ["10.0.0.1"], "gateway_mac": capture.GATEWAY_MAC}],
-                "plugins": [{"name": "nat"}, {"name": "acl"}],
-                "external_networks": [{"name": "net", "vni": 9000, "gateway_vtep": capture.VTEP,
-                                       "gateway_mac": capture.PEER_MAC}],
-                "nat_leases": [{"vport": "v", "network": "net", "kind": "floating",
-                                "address": PUBLIC}]}
-
     # ---- Open vSwitch ----
 
     def ovs(self, label):
@@ -99,7 +88,7 @@ class Group:
             raise rig.RigError(f"its pool of 262144 packets does not hold {self.packets}")
         nat = self.kind == "nat"
         flows = [flow.format(nat=",nat" if nat else "",
-                             nat_new=f",nat(src={PUBLIC})" if nat else "")
+                             nat_new=f",nat(src={capture.PUBLIC})" if nat else "")
                  for flow in (TRACKED if tracked else UNTRACKED)]
         inside, outside = NULL, NULL.replace("null0", "null1")
         if self.kind != "decap":
@@ -115,7 +104,7 @@ class Group:
 
     def establish(self, device):
         """Answers make a connection 'established', which is Open vSwitch's cheaper way."""
-        answer = capture.outside_to(PUBLIC) if self.kind == "nat" else capture.outside
+        answer = capture.outside_to(capture.PUBLIC) if self.kind == "nat" else capture.outside
         if self.kind == "decap":
             answer = capture.inside
         if self.kind != "mixed":

@@ -9,6 +9,7 @@ import struct
 VM_MAC, GATEWAY_MAC, PEER_MAC = "02:00:00:00:00:05", "02:00:00:00:00:fe", "02:00:00:00:00:09"
 HOST_MAC, VTEP_MAC = "02:00:00:00:01:01", "02:00:00:00:02:02"
 VM, HOST, VTEP = "10.0.0.5", "192.0.2.1", "192.0.2.3"
+PUBLIC = "203.0.113.7"  # of the VM, where it is translated
 REMOTE_NET, VNI, VXLAN_PORT = "10.1.0.0/16", 100, 4789
 HOSTS, FIRST_PORT = 250, 1024
 
@@ -48,27 +49,28 @@ def ethernet(destination, source):
     return mac(destination) + mac(source) + b"\x08\x00"
 
 
-def inside(session, size):
-    """What the VM sends."""
-    host, port = remote(session)
-    return (ethernet(GATEWAY_MAC, VM_MAC)
-            + ipv4_udp(address(VM), host, (port, 53), size - 42)).ljust(size, b"\0")
+def inside_of(vm, vm_mac):
+    """What another VM sends."""
+    def make(session, size):
+        host, port = remote(session)
+        return (ethernet(GATEWAY_MAC, vm_mac)
+                + ipv4_udp(address(vm), host, (port, 53), size - 42)).ljust(size, b"\0")
+    return make
 
 
-def outside(session, size):
-    """What the peer of that session answers."""
-    host, port = remote(session)
-    return (ethernet(VM_MAC, PEER_MAC)
-            + ipv4_udp(host, address(VM), (53, port), size - 42)).ljust(size, b"\0")
+inside = inside_of(VM, VM_MAC)
 
 
 def outside_to(vm):
-    """The same to another address of the VM, as before a translation."""
+    """What the peer of that session answers, to the VM's own or its public address."""
     def make(session, size):
         host, port = remote(session)
         return (ethernet(VM_MAC, PEER_MAC)
                 + ipv4_udp(host, address(vm), (53, port), size - 42)).ljust(size, b"\0")
     return make
+
+
+outside = outside_to(VM)
 
 
 def vxlan(make):

@@ -99,6 +99,10 @@ class Process:
         with open(f"/proc/{self.child.pid}/task/{thread}/schedstat", encoding="ascii") as text:
             return int(text.read().split()[0]) / 1e9
 
+    def memory_bytes(self):
+        with open(f"/proc/{self.child.pid}/status", encoding="ascii") as text:
+            return next(int(line.split()[1]) * 1024 for line in text if line.startswith("VmRSS"))
+
     def pause(self):
         self.child.send_signal(signal.SIGSTOP)
 
@@ -119,9 +123,9 @@ class Process:
 class Rig:
     """Use as a context. `left_out` is told what cannot be had here."""
 
-    def __init__(self, name, left_out=print):
+    def __init__(self, name, left_out=print, huge=True):
         self.name = f"fb-{name}-{os.getpid()}"
-        self.left_out = left_out
+        self.left_out, self.huge = left_out, huge
         self.processes, self.namespaces, self.pages_before = [], [], None
         self.dir = None
 
@@ -186,6 +190,8 @@ class Rig:
 
     def huge_pages(self, mb):
         """Reserve so much, beside what others have; given back at the end. False: plain pages."""
+        if not self.huge:
+            return False
         try:
             before = read_number(HUGE_PAGES)
             if self.pages_before is None:

@@ -92,7 +92,7 @@ def config(rig, name, sessions, mbufs, **parts):
         "host": {"name": name, "run_dir": rig.path(name),
                  "control": {"socket": rig.path(name + ".ctl")}},
         "dpdk": {"no_huge": not huge, "in_memory": huge, "no_pci": True, "memory_mb": memory_mb,
-                 "file_prefix": f"{rig.name}-{name}"},
+                 "lcores": str(rig.control_core), "file_prefix": f"{rig.name}-{name}"},
         "engine": {"workers": 1, "cores": [rig.worker_core], "polling": "busy",
                    "sessions": max(sessions * 5 // 4, 1024), "session_quota_percent": 100,
                    "mbufs": mbufs, "mbuf_bytes": MBUF_BYTES},
@@ -111,6 +111,17 @@ def config(rig, name, sessions, mbufs, **parts):
     return whole
 
 
+def nat_parts():
+    """The VM has a public address, and what it speaks to is outside the VPC."""
+    return {"vpcs": [{"name": "vpc", "vni": capture.VNI, "subnets": ["10.0.0.0/24"],
+                      "gateway_ips": ["10.0.0.1"], "gateway_mac": capture.GATEWAY_MAC}],
+            "plugins": [{"name": "nat"}, {"name": "acl"}],
+            "external_networks": [{"name": "net", "vni": 9000, "gateway_vtep": capture.VTEP,
+                                   "gateway_mac": capture.PEER_MAC}],
+            "nat_leases": [{"vport": "v", "network": "net", "kind": "floating",
+                            "address": capture.PUBLIC}]}
+
+
 def vport(device, **more):
     return {"name": "v", "vpc": "vpc", "mac": capture.VM_MAC, "ips": [capture.VM],
-            "groups": ["bench"], "port": {"device": device}, **more}
+            "groups": ["bench"], "port": {"device": device}} | more
