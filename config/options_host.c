@@ -24,7 +24,7 @@ static const struct config_option host[] = {
 		.effect = CONFIG_EFFECT_RESTART,
 		.help = "Directory for sockets and the runtime store. Must be gone after a reboot "
 			"(tmpfs)."),
-	OPTION(config_host, gateway_mac, MAC,
+	OPTION(config_host, gateway_mac, MAC, .effect = CONFIG_EFFECT_RESTART,
 		.help = "Source MAC of routed frames to other hosts; must differ on every host. "
 			"Unset: made from the VTEP address."),
 	OPTION_INLINE(control, &section_control),
@@ -109,7 +109,7 @@ static const char *const level[] = {"error", "warn", "info", "debug", NULL};
 static const struct config_option log_options[] = {
 	OPTION(config_log, level, CHOICE, .words = level, .fallback = "info",
 		.help = "What is worth a line; `log/set` changes it while running."),
-	OPTION(config_log, target, TEXT, .fallback = "stderr",
+	OPTION(config_log, target, TEXT, .fallback = "stderr", .effect = CONFIG_EFFECT_RESTART,
 		.help = "`stderr`, `syslog` or the absolute path of a file."),
 	OPTION(config_log, rate_per_s, UINT, .fallback = "1", .unit = "lines/s", .min = 1,
 		.max = 1000, .help = "Lines of one kind about one object; the others are counted."),

@@ -72,7 +72,7 @@ static const struct config_option route[] = {
 		.help = "Next hop: an address of the VPC. Exactly one of `via` and `vtep`."),
 	OPTION(config_route, vtep, ADDRESS, .help = "Next hop: the host with this VTEP."),
 	OPTION(config_route, mac, MAC,
-		.help = "Inner destination MAC towards `vtep`. Unset: the peer's gateway MAC."),
+		.help = "Inner destination MAC towards `vtep`. Unset: the virtual gateway's."),
 };
 
 static const struct config_section section_route =
@@ -133,7 +133,8 @@ static const struct config_option external_network[] = {
 	OPTION(config_external_network, gateway_vtep, ADDRESS, .required = true,
 		.help = "VTEP of the gateway to the outside."),
 	OPTION(config_external_network, gateway_mac, MAC,
-		.help = "Inner MAC of that gateway. Unset: the peer's gateway MAC."),
+		.help = "Inner MAC of that gateway. Unset: the virtual gateway's, which every "
+			"Ferry host takes."),
 	OPTION(config_external_network, anchor, NAME, .max = NAME_MAX_LEN,
 		.help = "Host that answers ARP and ND for shared addresses and hands packets on by "
 			"port range; the same on all hosts. Unset: this one."),

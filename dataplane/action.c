@@ -28,7 +28,7 @@ static __rte_noinline void track_judge(
 	bool changed = false;
 
 	p->drop = track_packet(s, &s->vport->track, p, view->now_ms, &changed);
-	if (changed && p->drop == DROP_NONE && s->action.set & SESSION_ACT_REPORT)
+	if (changed && p->drop == DROP_NONE && SESSION_GET(s->action.set) & SESSION_ACT_REPORT)
 		plugin_chain_state_changed(s, worker);
 }
 
@@ -88,11 +88,11 @@ static bool meter_burst(struct worker *w, struct burst *b, uint8_t *sets)
 	for (uint16_t i = 0; i < b->count; i++) {
 		struct pkt *p = b->pkt[i];
 		struct vport *v = p->session->vport;
-		const struct session_actions *action = &p->session->action;
-		uint8_t number = action->meter[p->dir];
+		const struct session_actions action = session_actions(p->session);
+		uint8_t number = action.meter[p->dir];
 
-		*sets |= action->set;
-		if (likely(!(action->set & SESSION_ACT_METER)) || number >= VPORT_METERS ||
+		*sets |= action.set;
+		if (likely(!(action.set & SESSION_ACT_METER)) || number >= VPORT_METERS ||
 			!v->meter[number].used)
 			continue;
 		if (held != &v->meter[number]) {
@@ -132,6 +132,20 @@ static void mark_dscp(struct pkt *p, uint8_t dscp)
 	}
 }
 
+/*
+ * To another host a MAC of this host's own: who learns MACs there would see the one that all hosts
+ * share move about.
+ */
+static const struct rte_ether_addr *routed_mac(const struct worker *w, const struct pkt *p)
+{
+	const struct location *location = session_location(p->session);
+
+	if (location && w->engine->uplink &&
+		atomic_load_explicit(&location->kind, memory_order_acquire) != LOCATION_LOCAL)
+		return &w->engine->uplink->params.gateway_mac;
+	return &p->vport->vpc->gateway_mac;
+}
+
 /* The virtual gateway's hop: TTL and source MAC. The other MAC is the location's, set at delivery.
  */
 static enum drop_reason routed_hop(struct worker *w, struct pkt *p)
@@ -151,7 +165,7 @@ static enum drop_reason routed_hop(struct worker *w, struct pkt *p)
 		}
 		return DROP_TTL;
 	}
-	ether->src_addr = p->vport->vpc->gateway_mac;
+	ether->src_addr = *routed_mac(w, p);
 	if (p->flags & PKT_IPV6) {
 		ip6->hop_limits--;
 	} else {
@@ -214,9 +228,10 @@ static inline void translate4(struct pkt *p, struct rte_ipv4_hdr *ip, uint64_t *
  * Most packets: whole TCP or UDP over IPv4 with a checksum. Mark, hop and translation in one go
  * over the header. False: the long way, nothing has changed.
  */
-static inline bool act_plain4(struct pkt *p)
+static inline bool act_plain4(
+	const struct worker *w, struct pkt *p, const struct session_actions action)
 {
-	uint8_t set = p->session->action.set;
+	uint8_t set = action.set;
 	struct rte_ipv4_hdr *ip = pkt_l3(p);
 	uint64_t addresses;
 	uint32_t sum = (uint16_t)~ip->hdr_checksum;
@@ -232,13 +247,13 @@ static inline bool act_plain4(struct pkt *p)
 		if (set & SESSION_ACT_DSCP) {
 			memcpy(&from, ip, sizeof(from));
 			ip->type_of_service =
-				(uint8_t)((ip->type_of_service & 3) | p->session->action.dscp << 2);
+				(uint8_t)((ip->type_of_service & 3) | action.dscp << 2);
 			memcpy(&to, ip, sizeof(to));
 			sum += (uint32_t)(uint16_t)~from + to;
 		}
 		if (set & SESSION_ACT_ROUTED) {
 			rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *)->src_addr =
-				p->vport->vpc->gateway_mac;
+				*routed_mac(w, p);
 			memcpy(&from, &ip->time_to_live, sizeof(from));
 			ip->time_to_live--;
 			memcpy(&to, &ip->time_to_live, sizeof(to));
@@ -257,21 +272,21 @@ static inline bool act_plain4(struct pkt *p)
 static enum drop_reason act_packet(struct worker *w, struct pkt *p)
 {
 	struct session *s = p->session;
-	const struct session_actions *action = &s->action;
+	const struct session_actions action = session_actions(s);
 
-	if (action->set & SESSION_ACT_MIRROR)
-		deliver_mirror(w, p, action->mirror);
-	if (likely(act_plain4(p)))
+	if (action.set & SESSION_ACT_MIRROR)
+		deliver_mirror(w, p, action.mirror);
+	if (likely(act_plain4(w, p, action)))
 		return DROP_NONE;
-	if (action->set & SESSION_ACT_DSCP && p->dir == PKT_EGRESS)
-		mark_dscp(p, action->dscp);
-	if (action->set & SESSION_ACT_ROUTED && p->dir == PKT_EGRESS) {
+	if (action.set & SESSION_ACT_DSCP && p->dir == PKT_EGRESS)
+		mark_dscp(p, action.dscp);
+	if (action.set & SESSION_ACT_ROUTED && p->dir == PKT_EGRESS) {
 		enum drop_reason reason = routed_hop(w, p);
 
 		if (reason != DROP_NONE)
 			return reason;
 	}
-	if (action->set & SESSION_ACT_TRANSLATE)
+	if (action.set & SESSION_ACT_TRANSLATE)
 		return translate_packet(p);
 	return DROP_NONE;
 }
@@ -290,7 +305,7 @@ void stage_act(struct worker *w, struct burst *b)
 	for (uint16_t i = 0; i < b->count; i++) {
 		struct pkt *p = b->pkt[i];
 
-		if (p->session->action.set == 0)
+		if (SESSION_GET(p->session->action.set) == 0)
 			continue;
 		p->drop = act_packet(w, p);
 		dropped |= p->drop != DROP_NONE;

@@ -38,7 +38,8 @@ static enum drop_reason check_destination_mac(const struct worker *w, const stru
 
 	if (rte_is_same_ether_addr(&ether->dst_addr, &v->mac) ||
 		rte_is_same_ether_addr(&ether->dst_addr, &v->vpc->gateway_mac) ||
-		!(p->flags & PKT_FROM_UPLINK))
+		!(p->flags & PKT_FROM_UPLINK) ||
+		rte_is_same_ether_addr(&ether->dst_addr, &w->engine->uplink->params.gateway_mac))
 		return DROP_NONE;
 	if (vni != v->vni && vpc_anchor_mac(engine_vpc_find(w->engine, vni), w->engine->uplink,
 				     &ether->dst_addr))
@@ -65,7 +66,8 @@ static struct session *living_session(struct worker *w, struct pkt *p, struct se
 		p->drop = DROP_DENIED;
 		return s;
 	}
-	if (s->policy_gen != atomic_load_explicit(&s->vport->policy_gen, memory_order_relaxed)) {
+	if (SESSION_GET(s->policy_gen) !=
+		atomic_load_explicit(&s->vport->policy_gen, memory_order_relaxed)) {
 		reason = plugin_chain_recheck(s, w->id, vport_clock_ns(s->vport, w->now_ns));
 		if (reason != DROP_NONE && w->engine->policy_change == ENGINE_POLICY_CUT) {
 			session_kill(s, w->id, PLUGIN_CLOSE_POLICY);
@@ -219,6 +221,10 @@ static void admit_new(struct worker *w, struct pkt *p)
 		return;
 	}
 	parse_tuple(p, &a.tuple);
+	if (p->dir == PKT_EGRESS && gateway_owns(p->vport->vpc, &a.tuple.remote)) {
+		p->drop = DROP_NO_ROUTE;
+		return;
+	}
 	a.question = (struct chain_question){.vport = p->vport,
 		.tuple = &a.tuple,
 		.p = p,
@@ -289,7 +295,7 @@ static void release_fragments(struct worker *w, struct pkt *p)
 	struct rte_mbuf *mbufs[FRAG_PIECES_MAX];
 	uint16_t count = frag_verdict(w->engine->frags, p, verdict, mbufs, FRAG_PIECES_MAX);
 
-	w->stats->unparked += count;
+	port_count(&w->stats->unparked, count);
 	for (uint16_t i = 0; i < count; i++) {
 		struct backlog_entry entry = {.mbuf = mbufs[i],
 			.vport = p->vport,
@@ -305,11 +311,16 @@ static void release_fragments(struct worker *w, struct pkt *p)
 }
 
 /* Read as its receiver would: checksum first (RFC 5927 4.1). */
-static enum drop_reason related_verdict(struct session *s, struct pkt *p)
+static enum drop_reason related_verdict(const struct worker *w, struct session *s, struct pkt *p)
 {
+	enum drop_reason reason;
+
 	if (!(p->flags & PKT_FRAGMENT) && !csum_l4_ok(p))
 		return DROP_BAD_CSUM;
-	return track_related(s, p);
+	reason = track_related(s, p);
+	if (reason == DROP_NONE && !(p->flags & PKT_FRAGMENT))
+		gateway_related(w, p);
+	return reason;
 }
 
 static void admit_session(struct worker *w, struct pkt *p)
@@ -329,12 +340,12 @@ static void admit_session(struct worker *w, struct pkt *p)
 	if (p->drop != DROP_NONE)
 		return;
 	if (p->flags & PKT_ICMP_ERROR)
-		p->drop = s ? related_verdict(s, p) : DROP_RELATED_NONE;
+		p->drop = s ? related_verdict(w, s, p) : DROP_RELATED_NONE;
 	else if (!s)
 		admit_new(w, p);
 	if (s)
 		p->session = s;
-	if (p->drop == DROP_NONE && p->dir == PKT_EGRESS && !p->session->location)
+	if (p->drop == DROP_NONE && p->dir == PKT_EGRESS && !session_location(p->session))
 		p->drop = locate_session(w, p->session);
 }
 
@@ -378,10 +389,12 @@ void admit_packet(struct worker *w, struct pkt *p)
 		if (p->drop != DROP_NONE)
 			return;
 		if (!p->mbuf) {
-			w->stats->parked++;
+			port_count(&w->stats->parked, 1);
 			return;
 		}
 	}
+	if (p->flags & PKT_ICMP_QUERY && gateway_input(w, p))
+		return;
 	admit_session(w, p);
 	if ((p->flags & (PKT_FRAGMENT | PKT_LATER_FRAGMENT)) == PKT_FRAGMENT)
 		release_fragments(w, p);

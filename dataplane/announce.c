@@ -13,14 +13,14 @@
 #include "dataplane/engine_parts.h"
 #include "dataplane/worker.h"
 
-/* One frame for worker 0: into the VPC as if the vport had sent it to all. */
+/* One frame for worker 0: into the VPC as if the vport had sent it to all. Under the mutex. */
 static int announce_frame(struct vport *v, uint32_t vni, struct rte_mbuf *m)
 {
 	if (!m)
 		return -ENOMEM;
 	m->hash.usr = vni;
 	m->port = v->id;
-	if (rte_ring_mp_enqueue(v->engine->announcements, m) == 0)
+	if (rte_ring_sp_enqueue(v->engine->announcements, m) == 0)
 		return 0;
 	rte_pktmbuf_free(m);
 	return -ENOBUFS;

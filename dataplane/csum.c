@@ -18,7 +18,6 @@ struct csum_place {
 	uint8_t off;
 	bool pseudo;
 	bool optional; /* UDP: zero is "none" */
-	uint64_t tx_flag; /* zero: no driver finishes it */
 };
 
 /* False for a protocol without a checksum that parse has found to be there. */
@@ -26,18 +25,16 @@ static bool csum_place(const struct pkt *p, struct csum_place *place)
 {
 	switch (p->proto) {
 	case IPPROTO_TCP:
-		*place = (struct csum_place){
-			offsetof(struct rte_tcp_hdr, cksum), true, false, RTE_MBUF_F_TX_TCP_CKSUM};
+		*place = (struct csum_place){offsetof(struct rte_tcp_hdr, cksum), true, false};
 		return true;
 	case IPPROTO_UDP:
-		*place = (struct csum_place){offsetof(struct rte_udp_hdr, dgram_cksum), true, true,
-			RTE_MBUF_F_TX_UDP_CKSUM};
+		*place = (struct csum_place){offsetof(struct rte_udp_hdr, dgram_cksum), true, true};
 		return true;
 	case IPPROTO_ICMP:
-		*place = (struct csum_place){2, false, false, 0};
+		*place = (struct csum_place){2, false, false};
 		return !(p->flags & PKT_IPV6); /* of the other family it is any protocol */
 	case IPPROTO_ICMPV6:
-		*place = (struct csum_place){2, true, false, 0};
+		*place = (struct csum_place){2, true, false};
 		return p->flags & PKT_IPV6;
 	default:
 		return false;
@@ -197,30 +194,6 @@ void csum_finish(struct pkt *p)
 	if (csum_unfinished(p->mbuf) && has_whole_l4(p))
 		finish_l4(p);
 	p->mbuf->ol_flags &= ~CSUM_FLAGS;
-}
-
-void csum_carry(struct pkt *p)
-{
-	struct rte_mbuf *m = p->mbuf;
-	bool is_ipv6 = p->flags & PKT_IPV6;
-	struct csum_place place;
-
-	if (likely((m->ol_flags & CSUM_FLAGS) == 0))
-		return;
-	if (!csum_unfinished(m) || !has_whole_l4(p) || !csum_place(p, &place) ||
-		place.tx_flag == 0) {
-		csum_finish(p);
-		return;
-	}
-	finish_ip(p);
-	set16((uint8_t *)pkt_l4(p) + place.off,
-		csum_pseudo(pkt_l3(p), is_ipv6, p->proto, l4_len(p)));
-	m->ol_flags &= ~CSUM_FLAGS;
-	m->ol_flags |= place.tx_flag | (is_ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
-	m->l2_len = p->l3_off;
-	m->l3_len = p->l4_off - p->l3_off;
-	m->l4_len = p->proto == IPPROTO_TCP ? (((uint8_t *)pkt_l4(p))[12] >> 4) * 4u
-					    : sizeof(struct rte_udp_hdr);
 }
 
 rte_be16_t csum_update(rte_be16_t csum, const void *from, const void *to, uint16_t len_bytes)

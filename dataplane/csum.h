@@ -30,13 +30,6 @@ static inline bool csum_unfinished(const struct rte_mbuf *m)
  */
 void csum_finish(struct pkt *p);
 
-/*
- * For a path that carries the offload: leave an unfinished checksum unfinished, in the form the
- * next driver wants (Tx flags, l2_len..l4_len, pseudo header sum in the field). What has no such
- * form (ICMPv6) is finished instead.
- */
-void csum_carry(struct pkt *p);
-
 static inline uint16_t csum_fold(uint32_t sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);

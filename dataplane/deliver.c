@@ -33,16 +33,16 @@ static void out_keep(struct worker *w, struct vport *v, struct rte_mbuf **mbufs,
 	for (uint16_t i = 0; i < count; i++) {
 		const struct hold_frame frame = {.mbuf = mbufs[i], .vni = v->vni};
 
-		w->local_stats.rx_packets++;
-		w->local_stats.rx_bytes += rte_pktmbuf_pkt_len(mbufs[i]);
-		w->local_stats.parked++;
+		port_count(&w->local_stats.rx_packets, 1);
+		port_count(&w->local_stats.rx_bytes, rte_pktmbuf_pkt_len(mbufs[i]));
+		port_count(&w->local_stats.parked, 1);
 		if (likely(hold_put(hold, &frame, w->now_ns, &overflowed)))
 			continue;
 		hold_reopen(hold);
 		hold_put(hold, &frame, w->now_ns, &overflowed);
 		atomic_store_explicit(&v->hold_draining, true, memory_order_release);
 	}
-	w->local_stats.drop[DROP_HOLD_FULL] += overflowed;
+	port_count(&w->local_stats.drop[DROP_HOLD_FULL], overflowed);
 }
 
 /* v NULL: the uplink. */
@@ -51,26 +51,28 @@ static void out_send(struct worker *w, struct vport *v, struct out_queue *out)
 	struct uplink *uplink = w->engine->uplink;
 	struct port *port = v ? v->port : uplink->port;
 	struct port_stats *stats = v ? &v->stats[w->id] : &uplink->stats[w->id];
+	uint64_t bytes = 0;
 	uint16_t sent = 0, left;
 
 	for (uint16_t i = 0; i < out->count; i++)
-		stats->tx_bytes += rte_pktmbuf_pkt_len(out->mbuf[i]);
+		bytes += rte_pktmbuf_pkt_len(out->mbuf[i]);
 	if (likely(port != NULL))
 		sent = port_tx(port, w->id, out->mbuf, out->count);
-	stats->tx_packets += sent;
+	port_count(&stats->tx_packets, sent);
 	left = out->count - sent;
 	if (unlikely(left > 0)) {
 		bool up = port && port_rings_up(port);
 
 		for (uint16_t i = sent; i < out->count; i++)
-			stats->tx_bytes -= rte_pktmbuf_pkt_len(out->mbuf[i]);
+			bytes -= rte_pktmbuf_pkt_len(out->mbuf[i]);
 		if (!up && v && atomic_load_explicit(&v->leaving, memory_order_acquire)) {
 			out_keep(w, v, &out->mbuf[sent], left);
 		} else {
-			stats->tx_dropped[up] += left;
+			port_count(&stats->tx_dropped[up], left);
 			rte_pktmbuf_free_bulk(&out->mbuf[sent], left);
 		}
 	}
+	port_count(&stats->tx_bytes, bytes);
 	out->count = 0;
 }
 
@@ -187,7 +189,7 @@ static void tunnel_oversize(
 		drop_packet(w, p, DROP_OVERSIZE);
 		return;
 	}
-	w->stats->delivered++;
+	port_count(&w->stats->delivered, 1);
 	for (uint16_t i = 0; i < count; i++) {
 		if (vxlan_encap(tunnel, piece[i], vni, p->hash, ttl))
 			deliver_uplink(w, piece[i]);
@@ -215,7 +217,7 @@ static __rte_always_inline void tunnel_add(
 	if (likely(atomic_load_explicit(&tunnel->resolved, memory_order_acquire) &&
 		    p->ip_len + tunnel_overhead(tunnel) <= tunnel->mtu) &&
 		likely(vxlan_encap(tunnel, p->mbuf, vni, p->hash, ttl))) {
-		w->stats->delivered++;
+		port_count(&w->stats->delivered, 1);
 		uplink_add(w, p->mbuf);
 		return;
 	}
@@ -239,14 +241,15 @@ static __rte_noinline void deliver_local(struct worker *w, struct pkt *p, struct
 		session_location_lost(p->session, location);
 		drop_packet(w, p, DROP_NO_ROUTE);
 	} else if (worker_backlog(w, &entry)) {
-		w->stats->delivered++;
+		port_count(&w->stats->delivered, 1);
 	}
 }
 
 static __rte_always_inline void deliver_egress(struct worker *w, struct pkt *p)
 {
-	struct location *location = p->session->location;
+	struct location *location = session_location(p->session);
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
+	struct rte_ether_addr mac;
 	struct tunnel *tunnel;
 	uint32_t kind;
 
@@ -257,8 +260,9 @@ static __rte_always_inline void deliver_egress(struct worker *w, struct pkt *p)
 	}
 	kind = atomic_load_explicit(&location->kind, memory_order_acquire);
 	tunnel = atomic_load_explicit(&location->tunnel, memory_order_acquire);
-	if (!rte_is_zero_ether_addr(&location->mac))
-		ether->dst_addr = location->mac;
+	mac = location_mac(location);
+	if (!rte_is_zero_ether_addr(&mac))
+		ether->dst_addr = mac;
 	if (likely(tunnel && (kind == LOCATION_REMOTE || kind == LOCATION_MOVED)))
 		tunnel_add(w, p, tunnel, location->vni, VXLAN_TTL);
 	else
@@ -274,7 +278,7 @@ static __rte_always_inline void deliver_ingress(struct worker *w, struct pkt *p)
 		return;
 	}
 	ether->dst_addr = p->vport->mac;
-	w->stats->delivered++;
+	port_count(&w->stats->delivered, 1);
 	vport_add(w, p->vport, p->mbuf);
 }
 
@@ -316,9 +320,9 @@ static enum drop_reason relay_into(
 		if (!(how & RELAY_QUIETLY) && peer->tunnel != to)
 			relay_note(w, p, peer);
 	}
-	w->stats->relayed++;
+	port_count(&w->stats->relayed, 1);
 	if (p->vport)
-		p->vport->stats[w->id].in_relayed++;
+		port_count(&p->vport->stats[w->id].in_relayed, 1);
 	deliver_tunnel(w, p, to, session_key_vni(&p->key), ttl);
 	return DROP_NONE;
 }
@@ -327,12 +331,13 @@ enum drop_reason deliver_elsewhere(struct worker *w, struct pkt *p, struct locat
 {
 	struct tunnel *to = atomic_load_explicit(&location->tunnel, memory_order_acquire);
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
+	const struct rte_ether_addr mac = location_mac(location);
 	bool anchored = locate_anchored(w, p, location);
 	enum drop_reason reason;
 
 	/* From the anchor of a shared address to whoever has the port, by his MAC. */
-	if (anchored && !rte_is_zero_ether_addr(&location->mac))
-		ether->dst_addr = location->mac;
+	if (anchored && !rte_is_zero_ether_addr(&mac))
+		ether->dst_addr = mac;
 	reason = relay_into(w, p, to, anchored ? RELAY_QUIETLY : 0);
 	if (reason != DROP_NONE)
 		return reason;
@@ -387,7 +392,7 @@ static void hold_packet(struct worker *w, struct pkt *p)
 		return;
 	}
 	if (!hold_accepts(p->vport, peer)) {
-		p->vport->stats[w->id].in_drop[DROP_STALE]++;
+		port_count(&p->vport->stats[w->id].in_drop[DROP_STALE], 1);
 		drop_packet(w, p, DROP_STALE);
 		return;
 	}
@@ -397,8 +402,8 @@ static void hold_packet(struct worker *w, struct pkt *p)
 		worker_backlog(w, &entry);
 		return;
 	}
-	w->stats->parked++;
-	w->stats->drop[DROP_HOLD_FULL] += overflowed;
+	port_count(&w->stats->parked, 1);
+	port_count(&w->stats->drop[DROP_HOLD_FULL], overflowed);
 }
 
 void deliver_return(struct worker *w, struct vport *v, struct rte_mbuf *m, uint32_t vni)
@@ -411,7 +416,7 @@ void deliver_return(struct worker *w, struct vport *v, struct rte_mbuf *m, uint3
 		rte_pktmbuf_free(m);
 		return;
 	}
-	w->stats->delivered++;
+	port_count(&w->stats->delivered, 1);
 	deliver_uplink(w, m);
 }
 

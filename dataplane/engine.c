@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Birth and death of an engine, its workers and its grace periods. What mutators change is in
- * engine_net.c (uplink, VPCs, peers, locations), engine_vport.c (vports) and engine_role.c (roles,
- * hold, relay); plugins in plugin_host.c. Threads: see engine.h.
+ * engine_uplink.c (uplink, tunnels), engine_vpc.c, engine_net.c (peers, locations), engine_vport.c
+ * and engine_role.c (roles, hold, relay); plugins in plugin_host.c. Threads: see engine.h.
  */
 #include "dataplane/engine.h"
 
@@ -95,7 +95,8 @@ static int engine_create_pools(struct engine *engine, char *error, size_t error_
 		return engine_fail(error, error_len, -rte_errno, "session extension pool: %s",
 			rte_strerror(rte_errno));
 	snprintf(name, sizeof(name), "fy_%s_ann", engine->name);
-	engine->announcements = rte_ring_create(name, ANNOUNCEMENTS, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	engine->announcements =
+		rte_ring_create(name, ANNOUNCEMENTS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (!engine->announcements)
 		return engine_fail(error, error_len, -rte_errno, "ring of announcements: %s",
 			rte_strerror(rte_errno));

@@ -104,6 +104,8 @@ struct uplink_params {
 	uint8_t plen[2]; /* on-link prefix length, mapped */
 	struct in6_addr gateway[2]; /* all-zero: none */
 	struct rte_ether_addr mac; /* zero: the device's */
+	struct rte_ether_addr
+		gateway_mac; /* of routed frames to other hosts; zero: made from vtep */
 	uint16_t udp_port; /* 0: 4789 */
 	uint16_t mtu; /* of the underlay's IP, e.g. 1550 */
 };
@@ -136,7 +138,8 @@ struct vpc_spec {
 	struct rte_ether_addr gateway_mac;
 	const struct route_spec *routes;
 	uint32_t route_count;
-	bool flood; /* broadcast and multicast to local vports and peers of the VNI */
+	/* What is not for one receiver: to local vports and peers of the VNI, else dropped. */
+	bool flood_broadcast, flood_multicast;
 	/*
 	 * Of an external network: this host answers ARP and ND for its shared addresses (those
 	 * known by port range), with the uplink's MAC, and hands on what comes for them.

@@ -15,6 +15,8 @@ int engine_fail(char *error, size_t error_len, int rc, const char *format, ...)
 void engine_deferred_run(struct engine *engine, bool force);
 
 void engine_net_destroy(struct engine *engine);
+void engine_vpcs_destroy(struct engine *engine);
+void engine_uplink_destroy(struct engine *engine);
 void engine_plugins_unload(struct engine *engine);
 
 /* Set a location whoever owns it; take one out. Under the mutex. */

@@ -33,7 +33,7 @@ struct vpc {
 	uint32_t vni;
 	char name[VPORT_NAME_MAX];
 	struct rte_ether_addr gateway_mac;
-	bool flood, anchor;
+	bool flood_broadcast, flood_multicast, anchor;
 	uint16_t subnets;
 	uint8_t gateway4, gateway6; /* index of the first gateway of a family */
 	struct in6_addr gateway[VPC_SUBNETS_MAX], subnet[VPC_SUBNETS_MAX];

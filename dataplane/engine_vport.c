@@ -116,10 +116,10 @@ static struct vport_addresses *addresses_make(const struct vport_spec *spec)
 		memcpy(own->allowed, spec->allowed, own->allowed_count * sizeof(*own->allowed));
 		memcpy(own->allowed_plen, spec->allowed_plen, own->allowed_count);
 	}
-	for (uint16_t i = 0; i < own->group_count; i++) {
-		snprintf(own->group[i], sizeof(own->group[i]), "%s", spec->groups[i]);
+	for (uint16_t i = 0; i < VPORT_GROUPS_MAX; i++)
 		own->group_name[i] = own->group[i];
-	}
+	for (uint16_t i = 0; i < own->group_count; i++)
+		snprintf(own->group[i], sizeof(own->group[i]), "%s", spec->groups[i]);
 	return own;
 }
 
@@ -135,6 +135,20 @@ static void plugin_view_fill(struct vport *v, const struct vport_addresses *own)
 		.group_count = own->group_count,
 	};
 	memcpy(v->plugin_view.mac, &v->mac, sizeof(v->plugin_view.mac));
+}
+
+/*
+ * Workers may be in a plugin that reads the view: it sees old and new mixed for a moment, each of
+ * them whole, and no entry beyond a count is anything but empty.
+ */
+static void plugin_view_change(struct vport *v, const struct vport_addresses *own)
+{
+	struct plugin_vport *view = &v->plugin_view;
+
+	__atomic_store_n(&view->ips, own->ip, __ATOMIC_RELEASE);
+	__atomic_store_n(&view->ip_count, own->ip_count, __ATOMIC_RELAXED);
+	__atomic_store_n(&view->groups, own->group_name, __ATOMIC_RELEASE);
+	__atomic_store_n(&view->group_count, own->group_count, __ATOMIC_RELAXED);
 }
 
 static struct vport *vport_alloc(struct engine *engine, const struct vport_spec *spec)
@@ -184,8 +198,8 @@ static void vport_free(struct vport *v)
 static void vport_settings(struct engine *engine, struct vport *v, const struct vport_spec *spec)
 {
 	v->quota = spec->quota ? spec->quota : RTE_MAX(engine->params.sessions / QUOTA_SHARE, 1u);
-	v->track =
-		(struct track_policy){.tcp_liberal = spec->tcp_liberal, .pickup = engine->pickup};
+	v->track.tcp_liberal = spec->tcp_liberal;
+	v->track.pickup = engine->pickup;
 	v->hold_any = spec->hold_any;
 	v->hold_bytes = spec->hold_bytes ? spec->hold_bytes : DEFAULT_HOLD_BYTES;
 	v->hold_age_ns = spec->hold_age_ns ? spec->hold_age_ns : DEFAULT_HOLD_AGE_NS;
@@ -310,6 +324,7 @@ static int vport_add(struct engine *engine, const struct vport_spec *spec, struc
 	char *error, size_t error_len)
 {
 	struct port_params port = spec->port;
+	struct port *opened;
 	struct vport *v;
 	int rc;
 
@@ -333,13 +348,14 @@ static int vport_add(struct engine *engine, const struct vport_spec *spec, struc
 	port.tx_queues = engine->worker_count;
 	port.mtu = v->mtu;
 	port.listener = (struct port_listener){.event = vport_port_event, .arg = v};
-	rc = port_open(&port, &v->port, error, error_len);
+	rc = port_open(&port, &opened, error, error_len);
 	if (rc != 0) {
 		vport_leave(engine, v);
 		plugin_host_vport_del(engine, v);
 		vport_free(v);
 		return rc;
 	}
+	atomic_store(&v->port, opened);
 	pthread_mutex_lock(&engine->mutex);
 	rc = engine_poll_sets(engine);
 	pthread_mutex_unlock(&engine->mutex);
@@ -367,19 +383,34 @@ int engine_vport_add(struct engine *engine, const struct vport_spec *spec, struc
 
 /* ---- change and death ---- */
 
+/* Plugins read views of vports, each under its own mutex: none does while all are held. */
+static void plugins_hold(struct engine *engine)
+{
+	for (uint16_t i = 0; i < engine->plugin_count; i++)
+		pthread_mutex_lock(&engine->plugin[i].mutex);
+}
+
+static void plugins_let_go(struct engine *engine)
+{
+	for (uint16_t i = engine->plugin_count; i-- > 0;)
+		pthread_mutex_unlock(&engine->plugin[i].mutex);
+}
+
 /* Its addresses become `own` in the view, the slot and the location table; returns those before. */
 static struct vport_addresses *vport_readdress(
 	struct engine *engine, struct vport *v, struct vport_addresses *own, int *rc)
 {
 	struct vport_addresses *old;
 
+	plugins_hold(engine);
 	pthread_mutex_lock(&engine->mutex);
 	old = atomic_exchange(&v->addresses, own);
-	plugin_view_fill(v, own);
+	plugin_view_change(v, own);
 	*rc = engine_identities_add(engine, v);
 	if (*rc == 0)
 		engine_identities_prune(engine, v);
 	pthread_mutex_unlock(&engine->mutex);
+	plugins_let_go(engine);
 	return old;
 }
 

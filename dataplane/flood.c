@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Broadcast and multicast inside a VPC. Off: dropped by name. On: a copy to each serving local
- * vport of the VNI and, when it came from a local vport, to each peer of the VNI (head-end
- * replication); never back to where it came from.
+ * Broadcast and multicast inside a VPC, a setting each. Off: dropped by name. On: a copy to each
+ * serving local vport of the VNI and, when it came from a local vport, to each peer of the VNI
+ * (head-end replication); never back to where it came from.
  */
 #include "dataplane/parse.h"
 #include "dataplane/vxlan_encap.h"
@@ -76,6 +76,14 @@ static enum drop_reason flood_source_ok(const struct pkt *p)
 	return DROP_SPOOF_IP;
 }
 
+static bool flood_allowed(const struct vpc *vpc, const struct pkt *p)
+{
+	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, const struct rte_ether_hdr *);
+
+	return rte_is_broadcast_ether_addr(&ether->dst_addr) ? vpc->flood_broadcast
+							     : vpc->flood_multicast;
+}
+
 void flood_packet(struct worker *w, struct pkt *p)
 {
 	uint32_t vni = session_key_vni(&p->key);
@@ -84,12 +92,12 @@ void flood_packet(struct worker *w, struct pkt *p)
 	p->drop = flood_source_ok(p);
 	if (p->drop != DROP_NONE)
 		return;
-	if (!vpc || !vpc->flood) {
+	if (!vpc || !flood_allowed(vpc, p)) {
 		p->drop = vpc ? DROP_MULTICAST : DROP_UNKNOWN_VNI;
 		return;
 	}
 	flood_frame(w, p->dir == PKT_EGRESS ? p->vport : NULL, vni, p->mbuf);
-	w->stats->delivered++;
+	port_count(&w->stats->delivered, 1);
 	rte_pktmbuf_free(p->mbuf);
 	p->mbuf = NULL;
 }

@@ -219,6 +219,44 @@ struct rte_mbuf *icmp_tcp_reset(const struct pkt *p, struct rte_mempool *pool)
 	return m;
 }
 
+void icmp_echo_answer(struct pkt *p)
+{
+	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
+	struct csum_change change = {.len_bytes = sizeof(rte_be16_t)};
+	struct rte_ether_addr mac = ether->src_addr;
+	bool is_ipv6 = p->flags & PKT_IPV6;
+	uint8_t *l4 = pkt_l4(p), from[2], to[2];
+
+	ether->src_addr = ether->dst_addr;
+	ether->dst_addr = mac;
+	/* Addresses change places: no sum changes by that. */
+	if (is_ipv6) {
+		struct rte_ipv6_hdr *ip = pkt_l3(p);
+		uint8_t addr[sizeof(ip->src_addr)];
+
+		memcpy(addr, ip->src_addr, sizeof(addr));
+		memcpy(ip->src_addr, ip->dst_addr, sizeof(addr));
+		memcpy(ip->dst_addr, addr, sizeof(addr));
+		ip->hop_limits = ANSWER_TTL;
+	} else {
+		struct rte_ipv4_hdr *ip = pkt_l3(p);
+		rte_be32_t addr = ip->src_addr;
+
+		ip->src_addr = ip->dst_addr;
+		ip->dst_addr = addr;
+		ip->time_to_live = ANSWER_TTL;
+		ip->hdr_checksum = 0;
+		ip->hdr_checksum = rte_ipv4_cksum(ip);
+	}
+	memcpy(from, l4, sizeof(from));
+	memcpy(to, l4, sizeof(to));
+	to[0] = is_ipv6 ? ICMP6_ECHO_REPLY : ICMP_ECHOREPLY;
+	change.from = from;
+	change.to = to;
+	memcpy(l4, to, sizeof(to));
+	csum_l4_change(p, &change);
+}
+
 bool icmp_limit_allow(struct icmp_limit *limit, uint64_t now_ns)
 {
 	uint64_t interval, burst, due, from;

@@ -31,6 +31,9 @@ struct icmp_origin {
 struct rte_mbuf *icmp_error(const struct pkt *p, enum icmp_answer what, uint16_t mtu,
 	const struct icmp_origin *origin, struct rte_mempool *pool);
 
+/* Turn an echo request (whole, parsed) into its answer, in place, checksums included. */
+void icmp_echo_answer(struct pkt *p);
+
 /* A RST that answers `p` as its receiver would (RFC 9293 3.10.7.1; padding does not count). */
 struct rte_mbuf *icmp_tcp_reset(const struct pkt *p, struct rte_mempool *pool);
 
@@ -42,6 +45,9 @@ struct rte_mbuf *icmp_tcp_reset(const struct pkt *p, struct rte_mempool *pool);
  * is the caller's. -EINVAL when the families differ.
  */
 int icmp_quoted_rewrite(struct pkt *p, const struct session_tuple *to);
+
+/* The MTU told by a too-big message; 0: it is none, or tells none (RFC 1191 3). */
+uint32_t icmp_mtu_told(const struct pkt *p);
 
 /* Lower the MTU told by a too-big message to at most `mtu`; checksum kept true. Was it changed? */
 bool icmp_mtu_clamp(struct pkt *p, uint16_t mtu);

@@ -147,6 +147,25 @@ int icmp_quoted_rewrite(struct pkt *p, const struct session_tuple *to)
 	return 0;
 }
 
+static bool is_too_big(const struct pkt *p)
+{
+	const uint8_t *l4 = pkt_l4(p);
+
+	return p->flags & PKT_ICMP_ERROR &&
+	       (p->flags & PKT_IPV6 ? l4[0] == ICMP6_PACKET_TOO_BIG
+				    : l4[0] == ICMP_DEST_UNREACH && l4[1] == ICMP_FRAG_NEEDED);
+}
+
+uint32_t icmp_mtu_told(const struct pkt *p)
+{
+	rte_be32_t told;
+
+	if (!is_too_big(p))
+		return 0;
+	memcpy(&told, (const uint8_t *)pkt_l4(p) + 4, sizeof(told));
+	return rte_be_to_cpu_32(told) & (p->flags & PKT_IPV6 ? UINT32_MAX : UINT16_MAX);
+}
+
 bool icmp_mtu_clamp(struct pkt *p, uint16_t mtu)
 {
 	uint8_t *l4 = pkt_l4(p);
@@ -154,9 +173,7 @@ bool icmp_mtu_clamp(struct pkt *p, uint16_t mtu)
 	rte_be32_t now, then = rte_cpu_to_be_32(mtu);
 	struct csum_change change = {.from = &now, .to = &then, .len_bytes = sizeof(then)};
 
-	if (!(p->flags & PKT_ICMP_ERROR) ||
-		(is_ipv6 ? l4[0] != ICMP6_PACKET_TOO_BIG
-			 : l4[0] != ICMP_DEST_UNREACH || l4[1] != ICMP_FRAG_NEEDED))
+	if (!is_too_big(p))
 		return false;
 	memcpy(&now, l4 + 4, sizeof(now));
 	if (!is_ipv6) /* the upper half is unused, or a length of RFC 4884: it stays */

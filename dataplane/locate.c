@@ -72,7 +72,8 @@ enum drop_reason locate_session(struct worker *w, struct session *s)
 	reason = locate_destination(w, s->vport, &network, &location);
 	if (reason != DROP_NONE)
 		return reason;
-	location_ref(location);
+	if (!location_ref(location))
+		return DROP_NO_ROUTE;
 	/* Two workers may race here: the loser gives its reference back. */
 	if (!__sync_bool_compare_and_swap(&s->location, NULL, location))
 		location_unref(location);

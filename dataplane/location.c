@@ -71,7 +71,11 @@ static struct location *location_head(
 	struct location_key key = {.vni = vni, .addr = *addr};
 	void *data;
 
-	return rte_hash_lookup_data(table->hash, &key, &data) >= 0 ? data : NULL;
+	if (rte_hash_lookup_data(table->hash, &key, &data) < 0)
+		return NULL;
+	/* Pairs with location_fill(), whatever the hash promises: all of it is there. */
+	atomic_load_explicit(&((struct location *)data)->kind, memory_order_acquire);
+	return data;
 }
 
 struct location *location_find(const struct location_table *table, uint32_t vni,
@@ -109,7 +113,7 @@ bool location_is_shared(
 /* A config entry never replaces what was learned; among the same source the epoch decides. */
 static bool location_is_older(const struct location *known, const struct location_spec *spec)
 {
-	if (spec->source == LOCATION_CONFIG && known->source != LOCATION_CONFIG)
+	if (spec->source == LOCATION_CONFIG && location_link(known).source != LOCATION_CONFIG)
 		return spec->epoch <= atomic_load(&known->epoch);
 	return spec->epoch < atomic_load(&known->epoch);
 }
@@ -117,9 +121,12 @@ static bool location_is_older(const struct location *known, const struct locatio
 static void location_fill(
 	struct location *location, const struct location_spec *spec, struct tunnel *tunnel)
 {
-	location->source = (uint8_t)spec->source;
+	struct location_link link = location_link(location);
+
+	link.source = (uint8_t)spec->source;
 	if (!rte_is_zero_ether_addr(&spec->mac))
-		location->mac = spec->mac;
+		link.mac = spec->mac;
+	location_link_set(location, &link);
 	atomic_store_explicit(&location->epoch, spec->epoch, memory_order_relaxed);
 	/* A reader takes kind first: what the new kind needs is there before it. */
 	if (spec->vport || spec->kind == LOCATION_LOCAL)
@@ -129,7 +136,7 @@ static void location_fill(
 	atomic_store_explicit(&location->kind, spec->kind, memory_order_release);
 }
 
-static int location_link(struct location_table *table, struct location *location)
+static int location_enter(struct location_table *table, struct location *location)
 {
 	struct location_key key = {.vni = location->vni, .addr = location->addr};
 	struct location *head = location_head(table, location->vni, &location->addr);
@@ -161,12 +168,12 @@ int location_set(struct location_table *table, const struct location_spec *spec,
 	memset(location, 0, sizeof(*location));
 	location->vni = spec->vni;
 	location->addr = spec->addr;
-	location->plen = 128;
+	location_link_set(location, &(struct location_link){.plen = 128});
 	location->port_first = rte_cpu_to_be_16(spec->port_first);
 	location->port_last = rte_cpu_to_be_16(spec->port_last);
 	atomic_store(&location->refs, 1);
 	location_fill(location, spec, tunnel);
-	rc = location_link(table, location);
+	rc = location_enter(table, location);
 	if (rc != 0) {
 		free(location);
 		return rc;

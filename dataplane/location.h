@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <rte_ether.h>
 
@@ -32,6 +33,13 @@ enum location_kind {
 
 enum location_source { LOCATION_CONFIG, LOCATION_LEARNED, LOCATION_OWN };
 
+/* What is known of the VM behind it: one word. */
+struct location_link {
+	struct rte_ether_addr mac; /* of the VM; zero: unknown, use the gateway's */
+	uint8_t source; /* enum location_source */
+	uint8_t plen; /* 128, or shorter for a route's VTEP next hop */
+};
+
 struct location {
 	_Atomic(struct tunnel *) tunnel; /* REMOTE, MOVED */
 	_Atomic(struct vport *)
@@ -39,14 +47,14 @@ struct location {
 	_Atomic uint64_t epoch;
 	_Atomic uint32_t kind; /* enum location_kind; stored last (release) */
 	uint32_t vni;
-	struct rte_ether_addr mac; /* of the VM; zero: unknown, use the peer's gateway MAC */
-	uint8_t source; /* enum location_source */
-	uint8_t plen; /* 128, or shorter for a route's VTEP next hop */
+	uint64_t link; /* struct location_link, replaced whole */
 	rte_be16_t port_first, port_last; /* 0, 0: all ports */
 	struct in6_addr addr;
 	_Atomic(struct location *) next; /* same address, other port range */
 	_Atomic uint32_t refs; /* sessions, plus one while it is in the table */
 } __rte_cache_aligned;
+
+_Static_assert(sizeof(struct location_link) == sizeof(uint64_t), "one word");
 
 struct location_spec {
 	struct in6_addr addr;
@@ -91,9 +99,37 @@ int location_set(struct location_table *table, const struct location_spec *spec,
 struct location *location_remove(struct location_table *table, uint32_t vni,
 	const struct in6_addr *addr, uint16_t port_first);
 
-static inline void location_ref(struct location *location)
+/* One reference more; false: the last one has gone, it is not to be kept beyond this burst. */
+static inline bool location_ref(struct location *location)
 {
-	atomic_fetch_add_explicit(&location->refs, 1, memory_order_relaxed);
+	uint32_t refs = atomic_load_explicit(&location->refs, memory_order_relaxed);
+
+	while (refs != 0 && !atomic_compare_exchange_weak_explicit(&location->refs, &refs, refs + 1,
+				    memory_order_relaxed, memory_order_relaxed))
+		;
+	return refs != 0;
+}
+
+static inline struct location_link location_link(const struct location *location)
+{
+	uint64_t word = __atomic_load_n(&location->link, __ATOMIC_RELAXED);
+	struct location_link link;
+
+	memcpy(&link, &word, sizeof(link));
+	return link;
+}
+
+static inline void location_link_set(struct location *location, const struct location_link *link)
+{
+	uint64_t word;
+
+	memcpy(&word, link, sizeof(word));
+	__atomic_store_n(&location->link, word, __ATOMIC_RELAXED);
+}
+
+static inline struct rte_ether_addr location_mac(const struct location *location)
+{
+	return location_link(location).mac;
 }
 
 /* Any thread. True when that was the last reference: free() it after a grace period. */

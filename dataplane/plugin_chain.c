@@ -278,7 +278,7 @@ static void session_view(const struct session *s, uint64_t now_ns, struct plugin
 		.vport = &s->vport->plugin_view,
 		.translated = s->has_key2,
 		.dir = word & SESSION_FIRST_INGRESS ? PLUGIN_INGRESS : PLUGIN_EGRESS,
-		.session_id = s->birth_id,
+		.session_id = SESSION_GET(s->birth_id),
 		.now_ns = now_ns,
 		.opened_ns = now_ns - (uint64_t)(now_ms - s->opened_ms) * 1000000,
 		.last_ns = now_ns - (uint64_t)(now_ms - SESSION_GET(s->last_ms)) * 1000000,
@@ -311,23 +311,23 @@ static void session_ask(
 	request->dir = view.dir;
 	request->public_side = view.translated && view.dir == PLUGIN_INGRESS;
 	request->recheck = true;
-	request->session_id = s->birth_id;
+	request->session_id = SESSION_GET(s->birth_id);
 	request->outside = view.translated ? &view.outside : NULL;
 	chain_ask(s->vport, s, request, &answer, result);
 }
 
 static enum drop_reason session_rejudge(struct session *s, struct plugin_request *request)
 {
-	uint8_t keep = s->action.set & (SESSION_ACT_TRANSLATE | SESSION_ACT_ROUTED);
+	uint8_t keep = SESSION_GET(s->action.set) & (SESSION_ACT_TRANSLATE | SESSION_ACT_ROUTED);
 	struct chain_result result;
 
 	session_ask(s, request, &result);
-	s->policy_gen = result.policy_gen;
+	SESSION_SET(s->policy_gen, result.policy_gen);
 	if (result.reason != DROP_NONE)
 		return result.reason;
 	/* Translation and the routed hop are the connection itself; the rest may change. */
 	result.action.set = (uint8_t)((result.action.set & ~SESSION_ACT_TRANSLATE) | keep);
-	s->action = result.action;
+	session_actions_set(s, &result.action);
 	return DROP_NONE;
 }
 

@@ -3,7 +3,7 @@
 #define FERRY_PLUGIN_CHAIN_H
 /*
  * The engine's side of the plugin door: asks the chain, checks the answers, tells of closes.
- * Workers. For files of dataplane/ only; loading and configuration are in plugin_host.c.
+ * Workers, and readers that ask why. Loading and configuration are in plugin_host.c.
  */
 #include "dataplane/engine_state.h"
 #include "dataplane/plugin.h"

@@ -132,11 +132,6 @@ uint16_t port_tx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uin
 	return port->ops->tx(port, queue, mbufs, count);
 }
 
-bool port_tx_csum(const struct port *port)
-{
-	return port->ops->tx_csum(port);
-}
-
 uint16_t port_tx_room(const struct port *port, uint16_t *capacity)
 {
 	*capacity = 0;

@@ -128,8 +128,7 @@ int port_resume(struct port *port);
  * Workers. Returns the count.
  * rx: one worker per queue at a time. A frame whose L4 checksum the guest left unfinished carries
  * RTE_MBUF_F_TX_{TCP,UDP,SCTP}_CKSUM with RTE_MBUF_F_TX_IPV4/IPV6, l2_len and l3_len; the field
- * holds the pseudo-header sum. Such frames may go to a port only if port_tx_csum() says so, else
- * csum_finish() first.
+ * holds the pseudo-header sum: csum_finish() before the frame goes on.
  * tx: any number of workers at once. Owns the first `returned` mbufs; the array may be reordered,
  * the rest of it are the mbufs that did not fit and stay with the caller. `queue` is the worker's
  * index; a vhost port ignores it and spreads flows over the enabled rings by mbuf->hash.rss if
@@ -139,7 +138,6 @@ int port_resume(struct port *port);
  */
 uint16_t port_rx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 uint16_t port_tx(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
-bool port_tx_csum(const struct port *port);
 /*
  * About how many frames it would take now, and of how many when nothing waits in it (0: not known):
  * a guest that has just been set going is slow to give buffers. UINT16_MAX where nobody can tell.

@@ -250,12 +250,6 @@ static uint16_t eth_tx(struct port *port, uint16_t queue, struct rte_mbuf **mbuf
 	return sent;
 }
 
-static bool eth_tx_csum(const struct port *port)
-{
-	(void)port;
-	return false;
-}
-
 static uint16_t eth_rx_queues(const struct port *port)
 {
 	return eth_of(port)->rx_queues;
@@ -282,7 +276,6 @@ const struct port_ops port_eth_ops = {
 	.set_rings = eth_set_rings,
 	.rx = eth_rx,
 	.tx = eth_tx,
-	.tx_csum = eth_tx_csum,
 	.rx_queues = eth_rx_queues,
 	.rx_fd = eth_rx_fd,
 	.rx_notify = eth_rx_notify,

@@ -16,7 +16,6 @@ struct port_ops {
 	uint16_t (*rx)(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 	uint16_t (*tx)(struct port *port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 	uint16_t (*tx_room)(const struct port *port, uint16_t *capacity); /* NULL: cannot tell */
-	bool (*tx_csum)(const struct port *port);
 	uint16_t (*rx_queues)(const struct port *port);
 	int (*rx_fd)(const struct port *port, uint16_t queue);
 	void (*rx_notify)(struct port *port, uint16_t queue, bool on);

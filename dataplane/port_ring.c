@@ -8,14 +8,22 @@
 #include <stdlib.h>
 
 #include <rte_ring.h>
+#include <rte_spinlock.h>
 
 #include "dataplane/port_impl.h"
 
 #define RING_FRAMES 4096
 
+/* Many workers may send at once. A lock, since rte_ring orders several producers by relaxed loads,
+ * which ThreadSanitizer reports. */
+struct locked_ring {
+	rte_spinlock_t lock;
+	struct rte_ring *ring;
+};
+
 struct port_ring {
 	struct port port;
-	struct rte_ring *to_engine[PORT_QUEUES_MAX], *from_engine;
+	struct locked_ring to_engine[PORT_QUEUES_MAX], from_engine;
 	uint16_t queues, next; /* next: of whoever injects */
 };
 
@@ -30,20 +38,36 @@ static struct rte_ring *ring_make(void)
 	struct rte_ring *ring =
 		aligned_alloc(RTE_CACHE_LINE_SIZE, (size_t)rte_ring_get_memsize(RING_FRAMES));
 
-	if (ring && rte_ring_init(ring, "port", RING_FRAMES, 0) != 0) {
+	if (ring && rte_ring_init(ring, "port", RING_FRAMES, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
 		free(ring);
 		ring = NULL;
 	}
 	return ring;
 }
 
-static void ring_drop(struct rte_ring *ring)
+static unsigned int ring_put(struct locked_ring *at, struct rte_mbuf **mbufs, unsigned int count)
 {
-	void *m;
+	rte_spinlock_lock(&at->lock);
+	count = rte_ring_sp_enqueue_burst(at->ring, (void *const *)mbufs, count, NULL);
+	rte_spinlock_unlock(&at->lock);
+	return count;
+}
 
-	while (ring && rte_ring_dequeue(ring, &m) == 0)
+static unsigned int ring_take(struct locked_ring *at, struct rte_mbuf **mbufs, unsigned int count)
+{
+	rte_spinlock_lock(&at->lock);
+	count = rte_ring_sc_dequeue_burst(at->ring, (void **)mbufs, count, NULL);
+	rte_spinlock_unlock(&at->lock);
+	return count;
+}
+
+static void ring_drop(struct locked_ring *at)
+{
+	struct rte_mbuf *m;
+
+	while (at->ring && ring_take(at, &m, 1) == 1)
 		rte_pktmbuf_free(m);
-	free(ring);
+	free(at->ring);
 }
 
 static void port_ring_close(struct port *port)
@@ -51,8 +75,8 @@ static void port_ring_close(struct port *port)
 	struct port_ring *p = ring_of(port);
 
 	for (uint16_t q = 0; q < p->queues; q++)
-		ring_drop(p->to_engine[q]);
-	ring_drop(p->from_engine);
+		ring_drop(&p->to_engine[q]);
+	ring_drop(&p->from_engine);
 	free(p);
 }
 
@@ -65,11 +89,11 @@ static int port_ring_open(
 	if (!p)
 		return port_fail(error, len, ENOMEM, "%s: out of memory", params->name);
 	p->queues = params->queues ? params->queues : 1;
-	p->from_engine = ring_make();
-	made = p->from_engine != NULL;
+	p->from_engine.ring = ring_make();
+	made = p->from_engine.ring != NULL;
 	for (uint16_t q = 0; q < p->queues; q++) {
-		p->to_engine[q] = ring_make();
-		made = made && p->to_engine[q];
+		p->to_engine[q].ring = ring_make();
+		made = made && p->to_engine[q].ring;
 	}
 	if (!made) {
 		port_ring_close(&p->port);
@@ -101,8 +125,7 @@ static uint16_t port_ring_rx(
 {
 	if (!port_level(port))
 		return 0;
-	return (uint16_t)rte_ring_dequeue_burst(
-		ring_of(port)->to_engine[queue], (void **)mbufs, count, NULL);
+	return (uint16_t)ring_take(&ring_of(port)->to_engine[queue], mbufs, count);
 }
 
 static uint16_t port_ring_tx(
@@ -111,20 +134,14 @@ static uint16_t port_ring_tx(
 	(void)queue;
 	if (!port_level(port))
 		return 0;
-	return (uint16_t)rte_ring_enqueue_burst(
-		ring_of(port)->from_engine, (void *const *)mbufs, count, NULL);
+	return (uint16_t)ring_put(&ring_of(port)->from_engine, mbufs, count);
 }
 
 static uint16_t port_ring_tx_room(const struct port *port, uint16_t *capacity)
 {
 	*capacity = RING_FRAMES - 1;
-	return port_level(port) ? (uint16_t)rte_ring_free_count(ring_of(port)->from_engine) : 0;
-}
-
-static bool port_ring_tx_csum(const struct port *port)
-{
-	(void)port;
-	return false;
+	return port_level(port) ? (uint16_t)rte_ring_free_count(ring_of(port)->from_engine.ring)
+				: 0;
 }
 
 static uint16_t port_ring_queues(const struct port *port)
@@ -154,7 +171,6 @@ const struct port_ops port_ring_ops = {
 	.rx = port_ring_rx,
 	.tx = port_ring_tx,
 	.tx_room = port_ring_tx_room,
-	.tx_csum = port_ring_tx_csum,
 	.rx_queues = port_ring_queues,
 	.rx_fd = port_ring_fd,
 	.rx_notify = port_ring_notify,
@@ -164,7 +180,7 @@ int port_ring_inject(struct port *port, struct rte_mbuf *m)
 {
 	struct port_ring *p = ring_of(port);
 
-	if (rte_ring_enqueue(p->to_engine[p->next], m) != 0)
+	if (ring_put(&p->to_engine[p->next], &m, 1) == 0)
 		return -ENOBUFS;
 	p->next = (uint16_t)((p->next + 1) % p->queues);
 	return 0;
@@ -172,7 +188,7 @@ int port_ring_inject(struct port *port, struct rte_mbuf *m)
 
 struct rte_mbuf *port_ring_collect(struct port *port)
 {
-	void *m;
+	struct rte_mbuf *m;
 
-	return rte_ring_dequeue(ring_of(port)->from_engine, &m) == 0 ? m : NULL;
+	return ring_take(&ring_of(port)->from_engine, &m, 1) == 1 ? m : NULL;
 }

@@ -41,7 +41,6 @@ struct port_vhost {
 	uint32_t ready; /* atomic; bit per ring: even to the guest, odd from it */
 	uint32_t loud; /* atomic; bit per ring: the guest may still signal it */
 	uint32_t broken; /* atomic; bit per ring: not used until set up again; see vhost_room() */
-	bool guest_csum; /* atomic */
 	bool merges; /* atomic; a frame may take many buffers of a split ring */
 	uint16_t size[2 * PORT_QUEUES_MAX]; /* atomic; of the rings */
 	struct rte_mempool *pool;
@@ -65,7 +64,6 @@ static void vhost_up(void *owner, int vid, uint64_t features)
 	struct port_vhost *p = owner;
 
 	__atomic_store_n(&p->features, features, __ATOMIC_RELAXED);
-	__atomic_store_n(&p->guest_csum, features & VHOST_F_GUEST_CSUM, __ATOMIC_RELAXED);
 	__atomic_store_n(&p->merges,
 		(features & (VHOST_F_MRG_RXBUF | VHOST_F_RING_PACKED)) == VHOST_F_MRG_RXBUF,
 		__ATOMIC_RELAXED);
@@ -418,11 +416,6 @@ static uint16_t vhost_tx_room(const struct port *port, uint16_t *capacity)
 	return merges ? room / 2 : room;
 }
 
-static bool vhost_tx_csum(const struct port *port)
-{
-	return __atomic_load_n(&vhost_of(port)->guest_csum, __ATOMIC_RELAXED);
-}
-
 static int vhost_rx_fd(const struct port *port, uint16_t queue)
 {
 	int fd = queue < PORT_QUEUES_MAX
@@ -455,7 +448,6 @@ const struct port_ops port_vhost_ops = {
 	.rx = vhost_rx,
 	.tx = vhost_tx,
 	.tx_room = vhost_tx_room,
-	.tx_csum = vhost_tx_csum,
 	.rx_queues = vhost_rx_queues,
 	.rx_fd = vhost_rx_fd,
 	.rx_notify = vhost_rx_notify,

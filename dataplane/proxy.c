@@ -72,30 +72,32 @@ static enum proxy_kind read_nd(const struct pkt *p, struct question *q)
 	return nd[0] == ND_SOLICITATION ? PROXY_QUESTION : PROXY_STATEMENT;
 }
 
-/* The MAC a local vport is told for an address of its VPC, or NULL: nobody knows it. */
-static const struct rte_ether_addr *known_mac(
-	const struct worker *w, const struct vport *v, const struct in6_addr *target)
+/* The MAC a local vport is told for an address of its VPC; false: nobody knows it. */
+static bool known_mac(const struct worker *w, const struct vport *v, const struct in6_addr *target,
+	struct rte_ether_addr *mac)
 {
 	const struct vpc *vpc = v->vpc;
 	const struct location *location;
 
+	*mac = vpc->gateway_mac;
 	for (uint16_t i = 0; i < vpc->subnets; i++)
 		if (addr_equal(&vpc->gateway[i], target))
-			return &vpc->gateway_mac;
+			return true;
 	location = location_find(w->engine->locations, v->vni, target, 0);
 	if (!location ||
 		atomic_load_explicit(&location->kind, memory_order_acquire) == LOCATION_NONE)
-		return NULL;
-	if (rte_is_zero_ether_addr(&location->mac))
-		return &vpc->gateway_mac;
-	return &location->mac;
+		return false;
+	*mac = location_mac(location);
+	if (rte_is_zero_ether_addr(mac))
+		*mac = vpc->gateway_mac;
+	return true;
 }
 
 static enum drop_reason answer_vport(struct worker *w, struct pkt *p, const struct question *q)
 {
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, const struct rte_ether_hdr *);
 	const struct vport *v = p->vport;
-	const struct rte_ether_addr *mac;
+	struct rte_ether_addr mac;
 	struct rte_mbuf *m;
 
 	if (role_duty(vport_role(v)) != ROLE_DUTY_FORWARD)
@@ -108,10 +110,9 @@ static enum drop_reason answer_vport(struct worker *w, struct pkt *p, const stru
 		return DROP_CONSUMED;
 	if (!addr_unspecified(&q->sender) && !vport_owns(v, &q->sender))
 		return DROP_SPOOF_IP;
-	mac = known_mac(w, v, &q->target);
-	if (!mac)
+	if (!known_mac(w, v, &q->target, &mac))
 		return DROP_NO_ROUTE;
-	m = arp_nd_answer(w->engine->pool, &q->target, mac, &q->sender, &v->mac);
+	m = arp_nd_answer(w->engine->pool, &q->target, &mac, &q->sender, &v->mac);
 	if (!m)
 		return DROP_NO_MBUF;
 	deliver_vport(w, p->vport, m);

@@ -48,9 +48,32 @@ void rcu_unregister(struct rcu *rcu, int reader)
 	atomic_fetch_and(&rcu->taken[reader / 64], ~(1ULL << (reader % 64)));
 }
 
+/*
+ * By each reader's own counter, and not rte_rcu_qsbr_check(): that one believes the counter of the
+ * last check that any thread made, by a relaxed load, which orders nothing between the readers and
+ * who frees now.
+ */
+bool rcu_passed(const struct rcu *rcu, uint64_t token)
+{
+	for (unsigned int word = 0; word < RCU_READERS_MAX / 64; word++) {
+		uint64_t taken = atomic_load(&rcu->taken[word]);
+
+		for (; taken; taken &= taken - 1) {
+			unsigned int reader = word * 64 + (unsigned int)__builtin_ctzll(taken);
+			uint64_t seen =
+				__atomic_load_n(&rcu->qsbr->qsbr_cnt[reader].cnt, __ATOMIC_ACQUIRE);
+
+			if (seen != __RTE_QSBR_CNT_THR_OFFLINE && seen < token)
+				return false;
+		}
+	}
+	return true;
+}
+
 void rcu_wait(struct rcu *rcu)
 {
-	/* rte_rcu_qsbr_synchronize() does the same inside the library, where sanitizers cannot see
-	 * it. */
-	rte_rcu_qsbr_check(rcu->qsbr, rte_rcu_qsbr_start(rcu->qsbr), true);
+	uint64_t token = rcu_start(rcu);
+
+	while (!rcu_passed(rcu, token))
+		rte_pause();
 }

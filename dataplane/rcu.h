@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
 
 #define RCU_READERS_MAX 128
@@ -47,10 +48,7 @@ static inline uint64_t rcu_start(struct rcu *rcu)
 	return rte_rcu_qsbr_start(rcu->qsbr);
 }
 
-static inline bool rcu_passed(struct rcu *rcu, uint64_t token)
-{
-	return rte_rcu_qsbr_check(rcu->qsbr, token, false) == 1;
-}
+bool rcu_passed(const struct rcu *rcu, uint64_t token);
 
 /*
  * Wait for a grace period (bounded by one burst of the slowest worker). The caller must not be an

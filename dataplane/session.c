@@ -69,6 +69,15 @@ static enum drop_reason session_reserve(struct vport *v, uint16_t slab, struct s
 	return DROP_NONE;
 }
 
+/* Several control threads share a slot. */
+static void session_count(const struct vport *v, uint16_t slab, uint64_t *counter)
+{
+	if (slab == v->engine->worker_count)
+		__atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);
+	else
+		port_count(counter, 1);
+}
+
 static void session_location_put(struct session *s)
 {
 	struct location *location = __atomic_exchange_n(&s->location, NULL, __ATOMIC_ACQ_REL);
@@ -107,9 +116,9 @@ enum drop_reason session_open(struct vport *v, uint16_t slab, const struct sessi
 	s->action = origin->action;
 	s->verdict_by = origin->verdict_by;
 	s->policy_gen = origin->policy_gen;
-	s->location = origin->location;
-	if (s->location)
-		location_ref(s->location);
+	/* One that has just gone is looked for again by the next packet. */
+	if (origin->location && location_ref(origin->location))
+		s->location = origin->location;
 	s->birth_id = origin->birth_id;
 	if (s->birth_id == 0)
 		s->birth_id = atomic_fetch_add_explicit(&v->next_birth_id, 1, memory_order_relaxed);
@@ -130,7 +139,7 @@ enum drop_reason session_open(struct vport *v, uint16_t slab, const struct sessi
 		session_kill(s, slab, PLUGIN_CLOSE_REPLACED);
 		return DROP_NO_NAT_PORT;
 	}
-	v->stats[slab].sessions_opened++;
+	session_count(v, slab, &v->stats[slab].sessions_opened);
 	*out = s;
 	return DROP_NONE;
 }
@@ -152,7 +161,7 @@ bool session_kill(struct session *s, uint16_t slab, enum plugin_close_reason rea
 		session_journal_bury(journal, s, slab);
 	session_location_put(s);
 	atomic_fetch_sub_explicit(&v->sessions, 1, memory_order_relaxed);
-	v->stats[slab].sessions_closed++;
+	session_count(v, slab, &v->stats[slab].sessions_closed);
 	session_slab_retire(s);
 	return true;
 }
@@ -230,7 +239,7 @@ static void chunk_age(struct worker *w, struct slab_chunk *chunk, uint32_t now_m
 			session_kill(s, w->id, session_end_reason(s));
 			continue;
 		}
-		left_units = (s->last_ms + idle_ms - now_ms) / SLAB_HINT_MS + 1;
+		left_units = (SESSION_GET(s->last_ms) + idle_ms - now_ms) / SLAB_HINT_MS + 1;
 		chunk->check_at[i] =
 			(uint16_t)(now_unit + RTE_MIN(left_units, (uint32_t)AGE_LOOK_UNITS));
 	}

@@ -97,13 +97,14 @@ enum session_action {
 	SESSION_ACT_REPORT = 1 << 5, /* a plugin wants to hear of state changes */
 };
 
+/* One word: read and replaced whole, since a re-check may change it while workers read. */
 struct session_actions {
 	uint8_t set; /* enum session_action */
 	uint8_t dscp; /* 0-63 */
 	uint8_t meter[2]; /* by enum pkt_dir: index in vport->meter[], 0xff = none */
 	uint16_t mirror; /* vport id that gets copies */
 	uint16_t spare;
-};
+} __rte_aligned(8);
 
 struct session {
 	/* line 0: read per packet */
@@ -126,7 +127,8 @@ struct session {
 		struct session_addresses6 a6;
 	};
 	union {
-		uint64_t birth_id; /* serial of its vport's life */
+		/* Serial of its vport's life; of a dead session it may be anything. */
+		uint64_t birth_id;
 		struct session *limbo_next; /* retired: waits for its grace period */
 	};
 	uint32_t version; /* of the last record made or taken */
@@ -142,6 +144,27 @@ struct session {
 
 _Static_assert(sizeof(struct session) == 3 * RTE_CACHE_LINE_SIZE, "three lines");
 _Static_assert(offsetof(struct session, half) == RTE_CACHE_LINE_SIZE, "line 1");
+
+/* Of the remote side, or NULL; another worker may put one there, or take a dead one away. */
+static inline struct location *session_location(const struct session *s)
+{
+	return __atomic_load_n(&s->location, __ATOMIC_ACQUIRE);
+}
+
+static inline struct session_actions session_actions(const struct session *s)
+{
+	struct session_actions actions;
+
+	__atomic_load(&s->action, &actions, __ATOMIC_RELAXED);
+	return actions;
+}
+
+static inline void session_actions_set(struct session *s, const struct session_actions *actions)
+{
+	struct session_actions copy = *actions;
+
+	__atomic_store(&s->action, &copy, __ATOMIC_RELAXED);
+}
 
 static inline enum session_state session_state(const struct session *s)
 {

@@ -171,7 +171,7 @@ bool session_import_tombstone(
 {
 	struct session *s = session_walk_find(vport->engine, tuple);
 
-	return s && s->vport == vport && s->birth_id == birth_id &&
+	return s && s->vport == vport && SESSION_GET(s->birth_id) == birth_id &&
 	       session_kill(s, vport->engine->worker_count, PLUGIN_CLOSE_MOVED);
 }
 

@@ -56,9 +56,9 @@ static inline void session_journal_touch(
 	uint32_t round = atomic_load_explicit(&journal->round, memory_order_acquire);
 	struct journal_list *list = &journal->list[round & 1][worker];
 
-	if (s->round == round)
+	if (SESSION_GET(s->round) == round)
 		return;
-	s->round = round;
+	SESSION_SET(s->round, round);
 	if (list->count == journal->capacity)
 		list->overflow = true;
 	else

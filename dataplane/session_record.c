@@ -333,7 +333,7 @@ void session_record_read(const struct session *s, const struct session_timeouts 
 	record->has_key2 = s->has_key2;
 	if (s->has_key2)
 		session_key_unpack(session_key2(s), session_key2_a6(s), &record->outside);
-	record->birth_id = s->birth_id;
+	record->birth_id = SESSION_GET(s->birth_id);
 	record->version = s->version;
 	record->state = word & STATE_TRAVELS;
 	record->life_ms = idle < idle_ms ? idle_ms - idle : 0;
@@ -352,7 +352,7 @@ void session_record_read(const struct session *s, const struct session_timeouts 
 			.ack_low = SESSION_GET(half->ack_low),
 		};
 	}
-	record->action = s->action;
+	record->action = session_actions(s);
 	record->syn_seq = SESSION_GET(s->syn_seq);
 	if (s->ext) {
 		record->ext_bytes = s->ext->state_bytes;

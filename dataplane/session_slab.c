@@ -211,7 +211,7 @@ void session_slab_retire(struct session *s)
 
 	rte_spinlock_lock(&slab->lock);
 	atomic_fetch_sub_explicit(&slab->sessions, 1, memory_order_relaxed);
-	s->limbo_next = slab->limbo_open;
+	SESSION_SET(s->limbo_next, slab->limbo_open); /* readers may still take it for birth_id */
 	slab->limbo_open = s;
 	rte_spinlock_unlock(&slab->lock);
 }

@@ -47,7 +47,8 @@ _Static_assert(sizeof(struct slab_chunk) == SLAB_CHUNK_BYTES, "a chunk is 16 KiB
 struct slab_pool {
 	uint8_t *memory; /* mapped, chunk-aligned */
 	size_t bytes;
-	uint32_t chunks, chunks_free;
+	uint32_t chunks;
+	_Atomic uint32_t chunks_free;
 	struct slab_chunk *free; /* by next */
 	rte_spinlock_t lock;
 };

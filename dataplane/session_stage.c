@@ -46,7 +46,7 @@ static __rte_always_inline bool session_current(
 	const struct vport_view *view = worker_view(w, s->vport);
 	uint32_t idle_ms = view->now_ms - SESSION_GET(s->last_ms);
 
-	if (unlikely(!view->serves || s->policy_gen != view->policy_gen))
+	if (unlikely(!view->serves || SESSION_GET(s->policy_gen) != view->policy_gen))
 		return false;
 	if (unlikely(idle_ms > w->timeouts->least_ms &&
 		     session_expired(s, w->timeouts, view->now_ms)))
@@ -59,12 +59,13 @@ static __rte_always_inline bool session_current(
 static __rte_always_inline bool egress_current(const struct session *s, const struct pkt *p)
 {
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, const struct rte_ether_hdr *);
+	const struct location *location = session_location(s);
 	const struct vport *v = p->vport;
 
 	if (unlikely(s->vport != v || !rte_is_same_ether_addr(&ether->src_addr, &v->mac) ||
-		     !s->location))
+		     !location))
 		return false;
-	rte_prefetch0(s->location);
+	rte_prefetch0(location);
 	return true;
 }
 
@@ -76,7 +77,7 @@ static __rte_noinline bool session_long_way(struct worker *w, struct burst *b, s
 		return false;
 	}
 	if (p->session)
-		b->actions |= p->session->action.set;
+		b->actions |= SESSION_GET(p->session->action.set);
 	return p->mbuf != NULL; /* NULL: parked or answered */
 }
 
@@ -112,7 +113,7 @@ static __rte_always_inline void session_burst(
 		if (likely(s != NULL)) {
 			p->session = s;
 			p->vport = s->vport;
-			b->actions |= s->action.set;
+			b->actions |= SESSION_GET(s->action.set);
 			if (likely(tracked == kept && track_fast(s, p, w->view.now_ms, dir))) {
 				tracked++;
 				if (unlikely(w->view.journal != NULL))

@@ -10,10 +10,10 @@
 #include "dataplane/pkt.h"
 #include "dataplane/session.h"
 
-/* What the config decides; per vport, read-only for workers. */
+/* What the config decides; per vport, written by mutators. */
 struct track_policy {
-	bool tcp_liberal; /* no window checks (states are still tracked) */
-	bool pickup; /* open TCP and SCTP sessions mid-stream */
+	_Atomic bool tcp_liberal; /* no window checks (states are still tracked) */
+	_Atomic bool pickup; /* open TCP and SCTP sessions mid-stream */
 };
 
 /* May this packet open a session? DROP_NONE or the reason (NO_SESSION, TCP_FLAGS, RELATED_NONE...).

@@ -2,8 +2,8 @@
 #ifndef FERRY_STATS_H
 #define FERRY_STATS_H
 /*
- * Counters of one (worker, vport) or (worker, uplink) pair: written by that worker only, plain
- * stores; readers add them up. They never decrease while the object lives. For a port: rx =
+ * Counters of one (worker, vport) or (worker, uplink) pair: written by that worker only, by
+ * port_count(); readers add them up. They never decrease while the object lives. For a port: rx =
  * sum(drops of what it received) + what was delivered from it; see G03 in the replay tests.
  */
 #include <stdint.h>
@@ -28,13 +28,20 @@ struct port_stats {
 	uint64_t in_drop[DROP_COUNT]; /* a vport's: on the way to it, whoever received them */
 } __rte_cache_aligned;
 
+/* One writer: no atomic addition, only stores that no reader sees torn. */
+static inline void port_count(uint64_t *counter, uint64_t more)
+{
+	__atomic_store_n(
+		counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + more, __ATOMIC_RELAXED);
+}
+
 static inline void port_stats_add(struct port_stats *sum, const struct port_stats *one)
 {
 	uint64_t *to = (uint64_t *)sum;
 	const uint64_t *from = (const uint64_t *)one;
 
 	for (unsigned int i = 0; i < sizeof(*sum) / sizeof(*to); i++)
-		to[i] += from[i];
+		to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
 #endif

@@ -102,6 +102,15 @@ static void trace_out(struct trace *t, const struct session_tuple *network)
 		say(t, "deliver", "to vport %s", t->pkt.vport->name);
 }
 
+/* Workers write it meanwhile: by words, none torn. */
+static void session_snapshot(struct session *to, const struct session *from)
+{
+	uint64_t *words = (uint64_t *)to;
+
+	for (size_t i = 0; i < sizeof(*to) / sizeof(*words); i++)
+		words[i] = __atomic_load_n((const uint64_t *)from + i, __ATOMIC_RELAXED);
+}
+
 static bool trace_living(struct trace *t, struct session *s, unsigned int which)
 {
 	uint32_t now_ms = vport_clock_ms(s->vport, t->worker.now_ns);
@@ -113,10 +122,13 @@ static bool trace_living(struct trace *t, struct session *s, unsigned int which)
 		say(t, "session", "known, but over: this packet starts anew");
 		return false;
 	}
-	say(t, "session", "known, id %llu, state %s%s%s", (unsigned long long)s->birth_id,
-		session_state_name(session_state(s)), which ? ", by its translated key" : "",
-		s->policy_gen != atomic_load(&s->vport->policy_gen) ? ", to be judged again" : "");
-	memcpy(&t->copy, s, sizeof(t->copy));
+	say(t, "session", "known, id %llu, state %s%s%s",
+		(unsigned long long)SESSION_GET(s->birth_id), session_state_name(session_state(s)),
+		which ? ", by its translated key" : "",
+		SESSION_GET(s->policy_gen) != atomic_load(&s->vport->policy_gen)
+			? ", to be judged again"
+			: "");
+	session_snapshot(&t->copy, s);
 	if (t->pkt.flags & PKT_ICMP_ERROR)
 		reason = track_related(s, &t->pkt);
 	else
@@ -271,6 +283,8 @@ static void trace_run(struct trace *t, struct vport *vport)
 		say(t, "flood", "broadcast or multicast: by the VPC's flood setting");
 	else if (t->pkt.flags & PKT_LATER_FRAGMENT)
 		say(t, "fragments", "a later fragment goes as its first went");
+	else if (vport && gateway_asked(&t->pkt))
+		say(t, "gateway", "answers the ping, as often as it may");
 	else
 		trace_stages(t);
 }

@@ -81,15 +81,15 @@ struct vport {
 	struct track_policy track;
 	_Atomic(struct session_journal *) journal; /* NULL: no move follows */
 	struct vport_clock clock;
-	struct port *port;
+	_Atomic(struct port *) port; /* NULL until it is open */
 	/* line 1: admission and slow path */
-	struct vpc *vpc __rte_cache_aligned;
+	_Atomic(struct vpc *) vpc __rte_cache_aligned;
 	_Atomic(struct hold *) hold;
 	_Atomic(struct tunnel *) relay_to; /* FROZEN, MOVED: the new host */
 	_Atomic(struct tunnel *) relay_from; /* PASSIVE, OWNER after a move: the source's VTEP */
 	_Atomic uint64_t epoch;
 	_Atomic uint32_t sessions; /* living */
-	uint32_t quota;
+	_Atomic uint32_t quota;
 	_Atomic uint64_t next_birth_id;
 	_Atomic uint64_t activated_ns; /* engine time of the last change to OWNER */
 	uint64_t drained_ns; /* of the last take from the hold; by the worker that drains */
@@ -109,7 +109,7 @@ struct vport {
 	uint32_t hold_bytes;
 	uint64_t hold_age_ns;
 	uint16_t queues;
-	bool hold_any;
+	_Atomic bool hold_any;
 	_Atomic(struct vport_addresses *) addresses; /* replaced whole */
 	char name[VPORT_NAME_MAX];
 	char uuid[37];

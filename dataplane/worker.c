@@ -41,7 +41,7 @@ void burst_sweep(struct worker *w, struct burst *b)
 		if (p->mbuf) {
 			worker_count_drop(w, p->drop);
 			if (p->dir == PKT_INGRESS && p->vport)
-				p->vport->stats[w->id].in_drop[p->drop]++;
+				port_count(&p->vport->stats[w->id].in_drop[p->drop], 1);
 			rte_pktmbuf_free(p->mbuf);
 		}
 	}
@@ -99,8 +99,8 @@ static void worker_egress(
 		burst_add(b, mbufs[i], PKT_EGRESS)->vport = v;
 	}
 	w->stats = &v->stats[w->id];
-	w->stats->rx_packets += count;
-	w->stats->rx_bytes += bytes;
+	port_count(&w->stats->rx_packets, count);
+	port_count(&w->stats->rx_bytes, bytes);
 	if (unlikely(parse_egress(b->pkt, count, v->vni)))
 		burst_sweep(w, b);
 	if (unlikely(ol_flags & (CSUM_UNFINISHED_FLAGS | SEGMENTATION_FLAGS)))
@@ -204,8 +204,8 @@ static void worker_uplink(struct worker *w, struct rte_mbuf **mbufs, uint16_t co
 		bytes += rte_pktmbuf_pkt_len(mbufs[i]);
 	}
 	w->stats = &w->engine->uplink->stats[w->id];
-	w->stats->rx_packets += count;
-	w->stats->rx_bytes += bytes;
+	port_count(&w->stats->rx_packets, count);
+	port_count(&w->stats->rx_bytes, bytes);
 	for (uint16_t i = 0; i < count; i++) {
 		struct pkt *p = burst_add(b, mbufs[i], PKT_INGRESS);
 
@@ -233,8 +233,8 @@ static struct port_stats *backlog_stats(struct worker *w, const struct backlog_e
 {
 	if (entry->charge)
 		return entry->charge;
-	w->local_stats.rx_packets++;
-	w->local_stats.rx_bytes += rte_pktmbuf_pkt_len(entry->mbuf);
+	port_count(&w->local_stats.rx_packets, 1);
+	port_count(&w->local_stats.rx_bytes, rte_pktmbuf_pkt_len(entry->mbuf));
 	return &w->local_stats;
 }
 
@@ -286,10 +286,10 @@ static void worker_return(struct worker *w, struct vport *v)
 		return;
 	count = hold_take(hold, w->now_ns, frame, DRAIN_BURST, &stale);
 	w->stats = &w->engine->uplink->stats[w->id];
-	w->stats->unparked += stale;
-	w->stats->drop[DROP_STALE] += stale;
+	port_count(&w->stats->unparked, stale);
+	port_count(&w->stats->drop[DROP_STALE], stale);
 	for (uint16_t i = 0; i < count; i++) {
-		w->stats->unparked++;
+		port_count(&w->stats->unparked, 1);
 		deliver_return(w, v, frame[i].mbuf, frame[i].vni);
 	}
 	if (count == 0)
@@ -331,9 +331,9 @@ static void worker_drain(struct worker *w, struct vport *v)
 		return;
 	count = hold_take(hold, w->now_ns, frame, drain_room(w, v, duty), &stale);
 	w->stats = hold_charge(w, &local);
-	w->stats->unparked += stale;
-	w->stats->drop[DROP_STALE] += stale;
-	v->stats[w->id].in_drop[DROP_STALE] += stale;
+	port_count(&w->stats->unparked, stale);
+	port_count(&w->stats->drop[DROP_STALE], stale);
+	port_count(&v->stats[w->id].in_drop[DROP_STALE], stale);
 	if (count > 0)
 		v->drained_ns = w->now_ns;
 	for (uint16_t i = 0; i < count; i++) {
@@ -343,7 +343,7 @@ static void worker_drain(struct worker *w, struct vport *v)
 			.flags = PKT_HELD,
 			.dir = PKT_INGRESS};
 
-		entry.charge->unparked++;
+		port_count(&entry.charge->unparked, 1);
 		worker_backlog(w, &entry);
 	}
 	if (count == 0 && hold_close_if_empty(hold))

@@ -160,7 +160,7 @@ static __rte_always_inline const struct vport_view *worker_view(
 /* Count one drop for the port the burst came from, for a vport or the uplink. */
 static inline void worker_count_drop(struct worker *w, enum drop_reason reason)
 {
-	w->stats->drop[reason]++;
+	port_count(&w->stats->drop[reason], 1);
 }
 
 /* Queue for a port; flushes when full. Takes the mbuf. deliver.c */
@@ -201,7 +201,15 @@ bool locate_anchored(const struct worker *w, const struct pkt *p, const struct l
 /* ARP, ND and announcements from vports and from the tunnel. proxy.c; takes the packet or leaves
  * it. */
 bool proxy_input(struct worker *w, struct pkt *p);
-/* Broadcast and multicast by the VPC's setting. flood.c; takes the packet. */
+/* Is it one of the VPC's virtual gateway's addresses? gateway.c */
+bool gateway_owns(const struct vpc *vpc, const struct in6_addr *addr);
+/* Is it a ping of the virtual gateway from its vport? */
+bool gateway_asked(const struct pkt *p);
+/* Then it is answered and taken, or p->drop says why not. */
+bool gateway_input(struct worker *w, struct pkt *p);
+/* An error for a vport, judged good: what it tells of the path's MTU leaves room for the tunnel. */
+void gateway_related(const struct worker *w, struct pkt *p);
+/* Broadcast and multicast by the VPC's settings. flood.c; takes the packet. */
 void flood_packet(struct worker *w, struct pkt *p);
 /* Copies of m to local vports of the VNI and, when `from` is one, to the VNI's peers. m stays. */
 void flood_frame(struct worker *w, const struct vport *from, uint32_t vni, struct rte_mbuf *m);

@@ -44,6 +44,7 @@ struct listing {
 
 static int list_location(const struct location *location, void *arg)
 {
+	const struct location_link link = location_link(location);
 	const struct listing *listing = arg;
 	struct out *out = listing->out;
 	char addr[INET6_ADDRSTRLEN], vtep[INET6_ADDRSTRLEN], mac[24];
@@ -67,10 +68,8 @@ static int list_location(const struct location *location, void *arg)
 		tunnel && kind != LOCATION_LOCAL ? text_addr(&tunnel->vtep, vtep, sizeof(vtep))
 						 : NULL);
 	out_str(out, "mac",
-		rte_is_zero_ether_addr(&location->mac)
-			? NULL
-			: text_mac(&location->mac, mac, sizeof(mac)));
-	out_str(out, "source", source_name(location->source));
+		rte_is_zero_ether_addr(&link.mac) ? NULL : text_mac(&link.mac, mac, sizeof(mac)));
+	out_str(out, "source", source_name(link.source));
 	out_u64(out, "epoch", atomic_load(&location->epoch));
 	return 0;
 }

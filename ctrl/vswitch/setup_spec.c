@@ -103,6 +103,7 @@ bool setup_uplink_spec(const struct setup *setup, const struct config *config,
 				addr_is_v4(&from->gateways[i]) == addr_is_v4(&params->vtep[family]))
 				params->gateway[family] = from->gateways[i];
 	params->mac = mac_of(from->mac);
+	params->gateway_mac = mac_of(config->host.gateway_mac);
 	params->udp_port = (uint16_t)from->vxlan_port;
 	return true;
 }
@@ -175,7 +176,8 @@ int setup_vpc_apply(struct setup *setup, const struct config *config, const stru
 	struct vpc_spec spec = {.name = vpc->name,
 		.vni = vpc->vni,
 		.gateway_mac = mac_of(vpc->gateway_mac),
-		.flood = vpc->flood.broadcast || vpc->flood.multicast};
+		.flood_broadcast = vpc->flood.broadcast,
+		.flood_multicast = vpc->flood.multicast};
 	struct route_spec *routes = calloc(vpc->n_routes ? vpc->n_routes : 1, sizeof(*routes));
 	int rc;
 

@@ -46,6 +46,8 @@ static void host_uplink(struct fake_host *host, const char *vtep)
 	params.vtep[0] = fake_addr(vtep);
 	params.plen[0] = addr_is_v4(&params.vtep[0]) ? 120 : 64;
 	assert(rte_ether_unformat_addr("02:00:00:00:01:01", &params.mac) == 0);
+	/* The VPC's, so that frames are the same wherever they are routed to. */
+	assert(rte_ether_unformat_addr("02:00:00:00:00:fe", &params.gateway_mac) == 0);
 	if (engine_uplink_open(host->engine, &params, error, sizeof(error)) != 0) {
 		fprintf(stderr, "# %s\n", error);
 		assert(!"uplink");

@@ -176,8 +176,6 @@ static void finishes(struct pkt *p)
 	if (p->proto == IPPROTO_UDP && !(p->flags & (PKT_FRAGMENT | PKT_NOT_IP)))
 		check(csum_mbuf(p->mbuf, p->l4_off, len,
 			      csum_pseudo(pkt_l3(p), is_ipv6, IPPROTO_UDP, len)) == 0);
-	p->mbuf->ol_flags = RTE_MBUF_F_TX_TCP_CKSUM;
-	csum_carry(p);
 }
 
 static void one_packet(const uint8_t *frame, uint16_t len, uint8_t dir)

@@ -211,47 +211,6 @@ static void test_the_bytes_of_a_fragment_stay_but_its_flags_go(void **state)
 	assert_int_equal(f.mbuf.ol_flags, 0);
 }
 
-static void test_a_carried_checksum_is_the_pseudo_header_sum_with_tx_flags(void **state)
-{
-	static struct fake_pkt f;
-	static uint8_t frame[FAKE_FRAME_MAX];
-
-	for (size_t kind = 0; kind < 4; kind++) {
-		struct fake_packet spec = packet_of(kind, 11);
-		size_t len = fake_packet_build(&spec, frame, sizeof(frame));
-		struct pkt *p = raw_parsed(&f, frame, len);
-		uint8_t *field = (uint8_t *)pkt_l4(p) + kinds[kind].off;
-		uint16_t l4_len = (uint16_t)(len - p->l4_off), sum;
-
-		f.mbuf.ol_flags = RTE_MBUF_F_RX_L4_CKSUM_NONE;
-		csum_carry(p);
-		assert_int_equal(f.mbuf.ol_flags,
-			kinds[kind].tx_flag |
-				(kinds[kind].six ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4));
-		assert_int_equal(f.mbuf.l2_len, 14);
-		assert_int_equal(f.mbuf.l3_len, kinds[kind].six ? 40 : 20);
-		/* What a device does: sum over L4 with the field as it is. */
-		sum = (uint16_t)~rte_raw_cksum(pkt_l4(p), l4_len);
-		memcpy(field, &sum, sizeof(sum));
-		assert_frame(&f, frame, len);
-	}
-}
-
-static void test_what_no_device_finishes_is_finished_instead_of_carried(void **state)
-{
-	static struct fake_pkt f;
-	static uint8_t frame[FAKE_FRAME_MAX];
-	struct fake_packet spec = packet_of(7, 11);
-	size_t len = fake_packet_build(&spec, frame, sizeof(frame));
-	struct pkt *p = raw_parsed(&f, frame, len);
-
-	memset((uint8_t *)pkt_l4(p) + 2, 0, 2);
-	f.mbuf.ol_flags = RTE_MBUF_F_RX_L4_CKSUM_NONE;
-	csum_carry(p);
-	assert_frame(&f, frame, len);
-	assert_int_equal(f.mbuf.ol_flags, 0);
-}
-
 /* Translate source address and port of a random packet; the builder says what must come out. */
 static void test_incremental_updates_equal_a_new_sum(void **state)
 {
@@ -348,8 +307,6 @@ int main(void)
 		cmocka_unit_test(test_extension_headers_do_not_enter_the_sum),
 		cmocka_unit_test(test_an_ip_header_sum_is_finished_when_asked_for),
 		cmocka_unit_test(test_the_bytes_of_a_fragment_stay_but_its_flags_go),
-		cmocka_unit_test(test_a_carried_checksum_is_the_pseudo_header_sum_with_tx_flags),
-		cmocka_unit_test(test_what_no_device_finishes_is_finished_instead_of_carried),
 		cmocka_unit_test(test_incremental_updates_equal_a_new_sum),
 		cmocka_unit_test(test_an_absent_udp_checksum_stays_absent),
 		cmocka_unit_test(test_addresses_do_not_enter_sums_without_a_pseudo_header),

@@ -231,6 +231,7 @@ static void a_router_that_wants_smaller_packets_is_heard_inside(void **state)
 	quoted.src = "10.0.0.5";
 	quoted.sport = 1470;
 	error.dst = "10.0.0.5";
+	error.icmp_mtu = 1492 - 50; /* it came through the tunnel */
 	assert_arrives(&w->s, w->v, error);
 	assert_int_equal(atomic_load(&w->v->sessions), 1);
 	/* About nobody's connection. */

@@ -47,14 +47,26 @@ def test_an_ipv6_underlay_has_an_outer_checksum(case):
     equal(bytes(out[VXLAN].payload), bytes(frame), "inner frame")
 
 
-def test_out_of_the_vpc_the_gateway_takes_one_off_the_ttl_and_puts_its_mac(case):
-    scene = case.scene()
+def routed(case, config):
+    """What leaves the VPC over both families."""
+    scene = case.scene(config)
     scene.send(V, C, UDP(sport=1, dport=2) / b"hello", ttl=64)
     scene.send(V6, C6, UDP(sport=1, dport=2) / b"hello", hlim=64)
-    result = scene.replay()
-    v4, v6 = (Ether(data) for data in result.tunnelled())
-    equal((v4.src, v4.dst, v4[IP].ttl), (GATEWAY_MAC, ROUTER_MAC, 63), "IPv4")
-    equal((v6.src, v6.dst, v6[IPv6].hlim), (GATEWAY_MAC, ROUTER_MAC, 63), "IPv6")
+    return [Ether(data) for data in scene.replay().tunnelled()]
+
+
+def test_out_of_the_vpc_the_gateway_takes_one_off_the_ttl_and_puts_the_mac_of_its_host(case):
+    """Not the gateway's that all hosts share: a peer that learns MACs would see it move about."""
+    with open(case.find("ferry.yaml"), encoding="utf-8") as file:
+        text = file.read()
+    named = case.file("named.yaml", text.replace(
+        "host: {name: s}", 'host: {name: s, gateway_mac: "02:00:00:00:aa:01"}'))
+    v4, v6 = routed(case, named)
+    equal((v4.src, v4.dst, v4[IP].ttl), ("02:00:00:00:aa:01", ROUTER_MAC, 63), "IPv4")
+    equal((v6.src, v6.dst, v6[IPv6].hlim), ("02:00:00:00:aa:01", ROUTER_MAC, 63), "IPv6")
+    other = case.file("other.yaml", text.replace("192.0.2.1/24", "192.0.2.4/24"))
+    here, there = routed(case, "ferry.yaml")[0].src, routed(case, other)[0].src
+    equal((here[:6], there[:6], here == there), ("02:66:", "02:66:", False), "made from the VTEP")
 
 
 def test_a_ttl_that_is_used_up_is_answered_by_the_gateway(case):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ARP and neighbour discovery: answered from what is known, for local vports, and never carried over the tunnel."""
-from scapy.all import ARP, IP, UDP
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
+from scapy.all import ARP, ICMP, IP, UDP, fragment
+from scapy.layers.inet6 import (ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS,
+                                ICMPv6NDOptSrcLLAddr, IPv6)
 from scapy.utils6 import in6_getnsma, in6_getnsmac, inet_ntop, inet_pton
 import socket
 
@@ -111,3 +112,51 @@ def test_without_resolving_the_questions_are_in_the_output_and_nothing_leaves(ca
     equal(result.drops(), {("v", "no-neighbour"): 1}, "drops")
     asked = {Ether(data)[ARP].pdst for data in result.frames("uplink") if ARP in Ether(data)}
     equal(asked, {"192.0.2.2", P_VTEP}, "asked for")
+
+
+def ping(src=V, dst=GATEWAY, mac=V_MAC, seq=1, size=56):
+    return Ether(src=mac, dst=GATEWAY_MAC) / IP(src=src, dst=dst, ttl=3) / \
+        ICMP(type=8, id=9, seq=seq) / (b"p" * size)
+
+
+def test_the_gateway_answers_its_vms_ping_over_both_families(case):
+    scene = case.scene()
+    scene.put("v", ping())
+    scene.put("v", Ether(src=V_MAC, dst=GATEWAY_MAC) / IPv6(src=V6, dst=GATEWAY6) /
+              ICMPv6EchoRequest(id=9, seq=2, data=b"q" * 33))
+    result = scene.replay()
+    result.expect_drops()
+    result.expect_states()
+    v4, v6 = [Ether(data) for data in result.frames("v")]
+    equal((v4.src, v4.dst, v4[IP].src, v4[IP].dst, v4[IP].ttl, v4[ICMP].type, v4[ICMP].id,
+           v4[ICMP].seq, bytes(v4[ICMP].payload)),
+          (GATEWAY_MAC, V_MAC, GATEWAY, V, 64, 0, 9, 1, b"p" * 56), "answer over IPv4")
+    equal((v6.src, v6.dst, v6[IPv6].src, v6[IPv6].dst, v6[ICMPv6EchoReply].id,
+           v6[ICMPv6EchoReply].data), (GATEWAY_MAC, V_MAC, GATEWAY6, V6, 9, b"q" * 33),
+          "answer over IPv6")
+    equal(result.frames("uplink"), [], "frames in the tunnel")
+
+
+def test_the_gateways_answers_are_limited_and_its_vms_cannot_ask_for_others(case):
+    """A hundred answers a second, ten of them at once: the default."""
+    scene = case.scene()
+    for i in range(50):
+        scene.at_ns(i * 1000, "v", ping(seq=i))
+    scene.wait(1)
+    scene.put("v", ping(src=L))
+    scene.put("v", ping(mac=L_MAC))
+    result = scene.replay()
+    equal(len(result.frames("v")), 10, "answers")
+    result.expect_drops(v={"icmp-limit": 40, "spoofed-ip": 1, "spoofed-mac": 1})
+
+
+def test_nobody_beyond_the_tunnel_pings_the_gateway_and_it_does_no_more_than_that(case):
+    scene = case.scene()
+    scene.put("uplink", vxlan(ping(src=W, mac=W_MAC)))
+    for piece in fragment(ping(size=3000)[IP], fragsize=1480):
+        scene.put("v", Ether(src=V_MAC, dst=GATEWAY_MAC) / piece)
+    scene.put("v", Ether(src=V_MAC, dst=GATEWAY_MAC) / IP(src=V, dst=GATEWAY) / UDP())
+    result = scene.replay("--tail=31s")
+    equal(result.frames("v") + result.frames("uplink"), [], "answers")
+    equal(result.drops()[("uplink", "no-route")], 1, "from beyond the tunnel")
+    equal(sum(n for (port, _), n in result.drops().items() if port == "v"), 4, "of the VM")

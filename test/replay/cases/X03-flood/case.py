@@ -43,6 +43,20 @@ def test_flooded_they_reach_every_local_vport_and_peer_of_the_vni_but_not_the_se
           "copies to peers")
 
 
+def test_broadcast_and_multicast_are_allowed_one_by_one(case):
+    with open(case.find("flood.yaml"), encoding="utf-8") as file:
+        text = file.read()
+    for allowed, passed, dropped in (("broadcast", [DHCP], 2), ("multicast", [MDNS, MDNS6], 1)):
+        flood = f"flood: {{{allowed}: true}}"
+        scene = case.scene(case.file(f"{allowed}.yaml", text.replace(
+            "flood: {broadcast: true, multicast: true}", flood)))
+        for frame in (DHCP, MDNS, MDNS6):
+            scene.put("v", frame)
+        result = scene.replay()
+        equal(result.frames("l"), [bytes(frame) for frame in passed], f"at L, {flood}")
+        result.expect_drops(v={"multicast": dropped})
+
+
 def test_what_came_through_the_tunnel_is_flooded_to_vports_only(case):
     scene = case.scene("flood.yaml")
     frame = Ether(src=W_MAC, dst=ALL) / IP(src=W, dst="10.0.0.255") / UDP(sport=1, dport=2)
