@@ -21,6 +21,7 @@
 
 #include "config/config.h"
 #include "ctrl/cmd/daemon.h"
+#include "ctrl/cmd/time.h"
 #include "ctrl/log.h"
 #include "ctrl/migrate/mover.h"
 #include "ctrl/rpc/server.h"
@@ -39,6 +40,7 @@ struct options {
 struct ferryd {
 	struct options options;
 	struct daemon daemon;
+	struct clock_warp warp; /* test builds */
 	struct cmd_registry *registry;
 	struct rpc_server *server;
 	struct event *events[4];
@@ -154,16 +156,17 @@ static int run_dir_lock(struct ferryd *f)
 	return rc;
 }
 
+static const enum log_level config_levels[] = {
+	[CONFIG_LOG_ERROR] = LOG_LEVEL_ERR,
+	[CONFIG_LOG_WARN] = LOG_LEVEL_WARN,
+	[CONFIG_LOG_INFO] = LOG_LEVEL_INFO,
+	[CONFIG_LOG_DEBUG] = LOG_LEVEL_DEBUG,
+};
+
 static int log_start(struct ferryd *f)
 {
 	const struct config_log *from = &f->daemon.config->log;
-	static const enum log_level levels[] = {
-		[CONFIG_LOG_ERROR] = LOG_LEVEL_ERR,
-		[CONFIG_LOG_WARN] = LOG_LEVEL_WARN,
-		[CONFIG_LOG_INFO] = LOG_LEVEL_INFO,
-		[CONFIG_LOG_DEBUG] = LOG_LEVEL_DEBUG,
-	};
-	struct log_options options = {.program = "ferryd", .level = levels[from->level]};
+	struct log_options options = {.program = "ferryd", .level = config_levels[from->level]};
 	int rc;
 
 	if (strcmp(from->target, "syslog") == 0) {
@@ -175,7 +178,17 @@ static int log_start(struct ferryd *f)
 	rc = log_open(&options, &f->daemon.log);
 	if (rc != 0)
 		fprintf(stderr, "ferryd: log %s: %s\n", from->target, strerror(-rc));
+	else
+		log_set_rate(f->daemon.log, from->rate_per_s);
 	return rc;
+}
+
+/* What `log/set` chose stays, unless the file says something new. */
+static void log_reload(struct log *log, const struct config_log *from, const struct config_log *to)
+{
+	if (to->level != from->level)
+		log_set_level(log, NULL, config_levels[to->level]);
+	log_set_rate(log, to->rate_per_s);
 }
 
 static const enum log_level says_levels[] = {
@@ -255,6 +268,10 @@ static int engine_begin(struct ferryd *f)
 	if (rc == 0)
 		rc = mover_begin(f, error, sizeof(error));
 	options.birth_arg = d->mover;
+	if (FERRY_TIME_COMMANDS) {
+		options.clock = (struct clock_source){clock_warp_now, &f->warp};
+		d->warp = &f->warp;
+	}
 	if (rc == 0)
 		rc = setup_create(d->config, &options, &d->setup, error, sizeof(error));
 	if (rc == 0)
@@ -295,6 +312,8 @@ static int commands_add(struct ferryd *f)
 		rc = cmd_registry_add(f->registry, nouns[i], &f->daemon);
 	for (size_t i = 0; i < sizeof(mover_nouns) / sizeof(mover_nouns[0]) && rc == 0; i++)
 		rc = cmd_registry_add(f->registry, mover_nouns[i], f->daemon.mover);
+	if (rc == 0 && FERRY_TIME_COMMANDS)
+		rc = cmd_registry_add(f->registry, &cmd_noun_time, &f->daemon);
 	if (rc != 0)
 		fprintf(stderr, "ferryd: commands: %s\n", strerror(-rc));
 	return rc;
@@ -364,6 +383,7 @@ int daemon_reload(struct daemon *d, const char *path)
 	}
 	rc = mover_reload(d->mover, next, d->reload_error, sizeof(d->reload_error));
 	d->config = next;
+	log_reload(d->log, &old->log, &next->log);
 	config_free(old);
 	if (rc == 0)
 		d->reload_error[0] = '\0';

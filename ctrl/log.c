@@ -154,6 +154,13 @@ static bool limit_pass(struct log *log, enum log_level level, const char *key, u
 	return pass;
 }
 
+void log_set_rate(struct log *log, uint32_t per_s)
+{
+	pthread_mutex_lock(&log->lock);
+	log_limit_rate(log->limit, per_s);
+	pthread_mutex_unlock(&log->lock);
+}
+
 void log_limited(struct log_module *module, enum log_level level, const char *object,
 	const char *reason, const char *format, ...)
 {

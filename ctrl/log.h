@@ -7,8 +7,8 @@
  * stopped reader) lines are lost and counted, and the next line that gets through says how many.
  *
  * Two ways to log: log_err/warn/info/debug for what people and the control plane do, and
- * log_limited for what traffic, peers or guests can cause: at most one line a second for each
- * (module, object, reason), with the number of suppressed ones.
+ * log_limited for what traffic, peers or guests can cause: at most one line a second (or as many as
+ * log_set_rate() says) for each (module, object, reason), with the number of suppressed ones.
  *
  * Threads: any, but never a worker (workers count; they do not log). A NULL module swallows lines,
  * so code under test needs no log. log_open and log_close belong to the main thread.
@@ -68,6 +68,8 @@ int log_set_level(struct log *log, const char *module, enum log_level level);
 
 /* For the commands: name and level of the i-th module; false past the last. */
 bool log_module_at(struct log *log, size_t i, const char **name, enum log_level *level);
+/* Lines a second for each (module, object, reason) of log_limited(), 1 to 1000; 1 at first. */
+void log_set_rate(struct log *log, uint32_t per_s);
 void log_stats(struct log *log, struct log_stats *stats);
 
 const char *log_level_name(enum log_level level);
@@ -80,7 +82,7 @@ bool log_enabled(const struct log_module *module, enum log_level level);
 void log_put(struct log_module *module, enum log_level level, const char *object,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* One line a second at most for each (module, object, reason). The reason is a short fixed text
+/* Limited for each (module, object, reason). The reason is a short fixed text
  * ("frame larger than the MTU") and part of the line; format adds detail and may be NULL. */
 void log_limited(struct log_module *module, enum log_level level, const char *object,
 	const char *reason, const char *format, ...) __attribute__((format(printf, 5, 6)));

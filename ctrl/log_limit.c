@@ -20,6 +20,7 @@ struct log_limit {
 	log_limit_report *report;
 	void *ctx;
 	unsigned int pending; /* entries with suppressed > 0 */
+	uint64_t apart_ms; /* lines of one key */
 	struct entry entries[SETS][WAYS];
 };
 
@@ -31,12 +32,18 @@ struct log_limit *log_limit_create(log_limit_report *report, void *ctx)
 		return NULL;
 	limit->report = report;
 	limit->ctx = ctx;
+	limit->apart_ms = LOG_LIMIT_MS;
 	return limit;
 }
 
 void log_limit_destroy(struct log_limit *limit)
 {
 	free(limit);
+}
+
+void log_limit_rate(struct log_limit *limit, uint32_t per_s)
+{
+	limit->apart_ms = 1000 / per_s;
 }
 
 /* FNV-1a of what is kept of the key, never 0. */
@@ -84,7 +91,7 @@ bool log_limit_pass(
 		tell(limit, entry);
 		entry->hash = hash;
 		snprintf(entry->key, sizeof(entry->key), "%s", key);
-	} else if (now_ms - entry->passed_ms < LOG_LIMIT_MS) {
+	} else if (now_ms - entry->passed_ms < limit->apart_ms) {
 		if (entry->suppressed++ == 0)
 			limit->pending++;
 		return false;

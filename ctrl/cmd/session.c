@@ -12,6 +12,7 @@
 #include "ctrl/cmd/daemon.h"
 #include "ctrl/cmd/session_row.h"
 #include "ctrl/cmd/text.h"
+#include "dataplane/plugin_chain.h"
 #include "dataplane/session_import.h"
 #include "dataplane/session_walk.h"
 #include "dataplane/vport.h"
@@ -37,7 +38,9 @@ struct walk {
 	struct vport *vport; /* being walked, or NULL */
 	unsigned int vport_id;
 	uint64_t by_state[SESSION_STATE_COUNT];
-	bool count_only;
+	uint64_t flushed;
+	enum walk_what { WALK_DUMP, WALK_COUNT, WALK_FLUSH } what;
+	bool explain;
 };
 
 static int filter_proto(struct cmd *cmd, const char *text, uint8_t *proto)
@@ -107,13 +110,30 @@ static struct vport *walk_vport(struct walk *walk)
 	for (; walk->next_id < VPORT_MAX; walk->next_id++) {
 		struct vport *v = engine_vport_at(walk->daemon->engine, walk->next_id);
 
-		if (!v || (walk->filter.vport[0] && strcmp(v->name, walk->filter.vport) != 0 &&
-				  strcmp(v->uuid, walk->filter.vport) != 0))
+		if (!v ||
+			(walk->what == WALK_FLUSH && role_duty(vport_role(v)) != ROLE_DUTY_FORWARD))
+			continue;
+		if ((walk->filter.vport[0] && strcmp(v->name, walk->filter.vport) != 0 &&
+			    strcmp(v->uuid, walk->filter.vport) != 0))
 			continue;
 		walk->next_id++;
 		return v;
 	}
 	return NULL;
+}
+
+/* What each plugin says of the session now. */
+static void show_decisions(struct cmd *cmd, const struct session *s)
+{
+	struct chain_result result;
+	char text[128];
+
+	plugin_chain_explain(s, vport_clock_ns(s->vport, engine_now_ns(s->vport->engine)), &result);
+	out_list(cmd_out(cmd), "decided");
+	for (uint16_t i = 0; i < result.asked; i++)
+		if (plugin_chain_step_text(s->vport, &result, i, text, sizeof(text)) > 0)
+			out_str(cmd_out(cmd), NULL, text);
+	out_list_end(cmd_out(cmd));
 }
 
 static void walk_take(struct cmd *cmd, struct walk *walk, struct session **living, uint32_t count)
@@ -126,12 +146,16 @@ static void walk_take(struct cmd *cmd, struct walk *walk, struct session **livin
 			continue;
 		walk->seen++;
 		walk->by_state[record.state & SESSION_STATE_MASK]++;
-		if (walk->count_only)
+		if (walk->what == WALK_FLUSH)
+			walk->flushed += session_import_kill(walk->vport, living[i]);
+		if (walk->what != WALK_DUMP)
 			continue;
 		if (cmd_is_json(cmd))
 			session_row_full(cmd_out(cmd), walk->vport->name, &record);
 		else
 			session_row_brief(cmd_out(cmd), walk->vport->name, &record);
+		if (walk->explain)
+			show_decisions(cmd, living[i]);
 	}
 }
 
@@ -194,6 +218,15 @@ static int count_step(struct cmd *cmd)
 	return rc;
 }
 
+static int flush_step(struct cmd *cmd)
+{
+	int rc = dump_step(cmd);
+
+	if (rc == 0)
+		out_u64(cmd_out(cmd), "flushed", ((struct walk *)cmd->state)->flushed);
+	return rc;
+}
+
 static void walk_end(struct cmd *cmd)
 {
 	struct walk *walk = cmd->state;
@@ -205,8 +238,11 @@ static void walk_end(struct cmd *cmd)
 	free(walk);
 }
 
-static int walk_start(struct cmd *cmd, bool count_only)
+static int walk_start(struct cmd *cmd, enum walk_what what)
 {
+	static cmd_fn *const step[] = {
+		[WALK_DUMP] = dump_step, [WALK_COUNT] = count_step, [WALK_FLUSH] = flush_step};
+
 	struct walk *walk = calloc(1, sizeof(*walk));
 	const char *limit = cmd_option(cmd, "limit");
 	struct daemon *d = cmd->ctx;
@@ -216,7 +252,8 @@ static int walk_start(struct cmd *cmd, bool count_only)
 		return -ENOMEM;
 	walk->daemon = d;
 	walk->limit = UINT64_MAX;
-	walk->count_only = count_only;
+	walk->what = what;
+	walk->explain = cmd_option(cmd, "explain");
 	rc = filter_read(cmd, &walk->filter);
 	if (rc == 0 && limit)
 		rc = cmd_number(cmd, "limit", limit, UINT64_MAX, &walk->limit);
@@ -229,72 +266,25 @@ static int walk_start(struct cmd *cmd, bool count_only)
 		return rc;
 	}
 	cmd->state = walk;
-	if (count_only)
-		return cmd_stream(cmd, count_step, walk_end);
-	out_table(cmd_out(cmd), "sessions");
-	return cmd_stream(cmd, dump_step, walk_end);
+	if (what == WALK_DUMP)
+		out_table(cmd_out(cmd), "sessions");
+	return cmd_stream(cmd, step[what], walk_end);
 }
 
 static int session_dump(struct cmd *cmd)
 {
-	return walk_start(cmd, false);
+	return walk_start(cmd, WALK_DUMP);
 }
 
 static int session_count(struct cmd *cmd)
 {
-	return walk_start(cmd, true);
-}
-
-static uint64_t flush_vport(struct daemon *d, struct vport *v, const struct filter *filter)
-{
-	struct session *living[SLAB_CHUNK_SESSIONS];
-	struct session_walk walk;
-	uint64_t killed = 0;
-	bool end = false;
-
-	session_walk_begin(&walk, v, 0);
-	while (!end) {
-		uint32_t count = session_walk_next(&walk, living, &end);
-
-		for (uint32_t i = 0; i < count; i++) {
-			struct session_record record;
-
-			session_walk_read(living[i], &record);
-			if (filter_takes(filter, &record))
-				killed += session_import_kill(v, living[i]);
-		}
-	}
-	session_walk_end(&walk);
-	(void)d;
-	return killed;
+	return walk_start(cmd, WALK_COUNT);
 }
 
 /* Sessions of vports that do not serve here belong to somebody else: they are never flushed. */
 static int session_flush(struct cmd *cmd)
 {
-	struct daemon *d = cmd->ctx;
-	struct filter filter;
-	uint64_t killed = 0;
-	int reader, rc = filter_read(cmd, &filter);
-
-	if (rc != 0)
-		return rc;
-	reader = engine_reader_register(d->engine);
-	if (reader < 0)
-		return cmd_fail(cmd, "too many dumps at once");
-	engine_reader_online(d->engine, reader);
-	for (unsigned int id = 0; id < VPORT_MAX; id++) {
-		struct vport *v = engine_vport_at(d->engine, id);
-
-		if (v && role_duty(vport_role(v)) == ROLE_DUTY_FORWARD &&
-			(!filter.vport[0] || strcmp(v->name, filter.vport) == 0 ||
-				strcmp(v->uuid, filter.vport) == 0))
-			killed += flush_vport(d, v, &filter);
-	}
-	engine_reader_offline(d->engine, reader);
-	engine_reader_unregister(d->engine, reader);
-	out_u64(cmd_out(cmd), "flushed", killed);
-	return 0;
+	return walk_start(cmd, WALK_FLUSH);
 }
 
 #define FILTER_USAGE "[VPORT] [--ip=IP] [--proto=PROTO] [--port=PORT] [--state=STATE]"
@@ -303,10 +293,11 @@ static int session_flush(struct cmd *cmd)
 static const struct cmd_row rows[] = {
 	{"session/count", FILTER_USAGE, 0, 1, FILTER_OPTIONS, CMD_JSON, session_count,
 		"Count sessions, all or those that match, by state."},
-	{"session/dump", FILTER_USAGE " [--limit=N]", 0, 1, FILTER_OPTIONS " limit=", CMD_JSON,
-		session_dump,
+	{"session/dump", FILTER_USAGE " [--limit=N] [--explain]", 0, 1,
+		FILTER_OPTIONS " limit= explain", CMD_JSON, session_dump,
 		"Show sessions, all or those that match.\n"
-		"local is the VM's side; out_packets are those the VM sent. JSON has all fields."},
+		"local is the VM's side; out_packets are those the VM sent. JSON has all fields.\n"
+		"--explain adds what each plugin says of the session now, with its rule."},
 	{"session/flush", FILTER_USAGE, 0, 1, FILTER_OPTIONS, CMD_JSON, session_flush,
 		"End sessions, all or those that match, of vports that serve here."},
 };
