@@ -111,7 +111,9 @@ def test_frames_that_arrive_during_the_pause_are_held_and_delivered_in_order(cas
     without = scene.replay()
     moved = scene.replay("--migrate", "v@1s:pause=50")
     same_frames(without, moved)
-    equal([data[-4:] for data in moved.frames("v")][1:],
+    # The new host's other vports announce themselves before, to V as to everybody.
+    datagrams = [data for data in moved.frames("v") if data[12:14] == b"\x08\x00"]
+    equal([data[-4:] for data in datagrams][1:],
           [i.to_bytes(4, "big") for i in range(400)], "order")
     start = 1700000000 * 10**9
     during = [at - start for at, _ in moved.out["v"] if 1000000000 < at - start < 1050000000]
