@@ -249,7 +249,6 @@ static __rte_always_inline void deliver_egress(struct worker *w, struct pkt *p)
 {
 	struct location *location = session_location(p->session);
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
-	struct rte_ether_addr mac;
 	struct tunnel *tunnel;
 	uint32_t kind;
 
@@ -260,9 +259,7 @@ static __rte_always_inline void deliver_egress(struct worker *w, struct pkt *p)
 	}
 	kind = atomic_load_explicit(&location->kind, memory_order_acquire);
 	tunnel = atomic_load_explicit(&location->tunnel, memory_order_acquire);
-	mac = location_mac(location);
-	if (!rte_is_zero_ether_addr(&mac))
-		ether->dst_addr = mac;
+	location_put_mac(location, ether);
 	if (likely(tunnel && (kind == LOCATION_REMOTE || kind == LOCATION_MOVED)))
 		tunnel_add(w, p, tunnel, location->vni, VXLAN_TTL);
 	else
@@ -331,13 +328,12 @@ enum drop_reason deliver_elsewhere(struct worker *w, struct pkt *p, struct locat
 {
 	struct tunnel *to = atomic_load_explicit(&location->tunnel, memory_order_acquire);
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
-	const struct rte_ether_addr mac = location_mac(location);
 	bool anchored = locate_anchored(w, p, location);
 	enum drop_reason reason;
 
 	/* From the anchor of a shared address to whoever has the port, by his MAC. */
-	if (anchored && !rte_is_zero_ether_addr(&mac))
-		ether->dst_addr = mac;
+	if (anchored)
+		location_put_mac(location, ether);
 	reason = relay_into(w, p, to, anchored ? RELAY_QUIETLY : 0);
 	if (reason != DROP_NONE)
 		return reason;

@@ -132,6 +132,19 @@ static inline struct rte_ether_addr location_mac(const struct location *location
 	return location_link(location).mac;
 }
 
+/* The destination MAC of a frame that goes there, where the VM's is known: two stores of one word. */
+static inline void location_put_mac(const struct location *location, struct rte_ether_hdr *ether)
+{
+	uint64_t word = __atomic_load_n(&location->link, __ATOMIC_RELAXED);
+	uint8_t *to = ether->dst_addr.addr_bytes;
+
+	if ((word & 0xffffffffffffULL) == 0)
+		return;
+	__builtin_memcpy(to, &word, 4);
+	word >>= 32;
+	__builtin_memcpy(to + 4, &word, 2);
+}
+
 /* Any thread. True when that was the last reference: free() it after a grace period. */
 static inline bool location_unref(struct location *location)
 {
