@@ -132,7 +132,7 @@ static inline struct rte_ether_addr location_mac(const struct location *location
 	return location_link(location).mac;
 }
 
-/* The destination MAC of a frame that goes there, where the VM's is known: two stores of one word. */
+/* The destination MAC of a frame that goes there, where the VM's is known. */
 static inline void location_put_mac(const struct location *location, struct rte_ether_hdr *ether)
 {
 	uint64_t word = __atomic_load_n(&location->link, __ATOMIC_RELAXED);
