@@ -43,15 +43,21 @@ void fake_lab_new(struct fake_lab *lab, uint32_t hosts)
 	strcpy(lab->dir, "/tmp/ferry-lab.XXXXXX");
 	assert(mkdtemp(lab->dir));
 	for (uint32_t i = 0; i < hosts; i++) {
-		/* A free port each: taken and let go. */
+		/*
+		 * A free port each: taken and let go, and none that the system may give to a
+		 * connection while the host is down.
+		 */
+		static _Atomic uint16_t next;
 		struct sockaddr_in addr = {
 			.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-		socklen_t len = sizeof(addr);
-		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		int fd = socket(AF_INET, SOCK_STREAM, 0), tries = 0;
 
-		assert(fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) == 0 &&
-			getsockname(fd, (struct sockaddr *)&addr, &len) == 0);
-		lab->port[i] = ntohs(addr.sin_port);
+		assert(fd >= 0);
+		do {
+			lab->port[i] = 20000 + (getpid() * 61 + next++) % 12000;
+			addr.sin_port = htons(lab->port[i]);
+			assert(tries++ < 12000);
+		} while (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0);
 		close(fd);
 	}
 }

@@ -5,7 +5,8 @@
 usage: guest_run.py [--timeout SECONDS] [--ready] SOCKET [COMMAND]
 
 The guest's init answers lines: "PING id" with "PONG id"; "RUN id seconds base64" with "BEGIN id",
-the output in base64, "END id code". A PING is repeated until answered (the guest may still boot or
+the output in base64, "END id code". A line longer than the guest's terminal buffers would lose bytes: of
+a long command "PART id base64" goes ahead, each answered with "GOT id". A PING is repeated until answered (the guest may still boot or
 be paused); the command itself is sent once. Exit code: the command's, 124 on timeout.
 """
 import argparse
@@ -15,6 +16,8 @@ import os
 import socket
 import sys
 import time
+
+PART = 1024  # characters of a line; a multiple of 4
 
 
 class GuestTimeout(Exception):
@@ -74,7 +77,14 @@ def ping(line, name):
 
 
 def run(line, name, command, timeout):
-    line.send(f"RUN {name} {int(timeout) + 1} {base64.b64encode(command.encode()).decode()}")
+    text = base64.b64encode(command.encode()).decode()
+    while len(text) > PART:
+        line.send(f"PART {name} {text[:PART]}")
+        text = text[PART:]
+        while (answer := line.read(line.deadline)) != f"GOT {name}":
+            if answer is None:
+                raise GuestTimeout("the command was not taken")
+    line.send(f"RUN {name} {int(timeout) + 1} {text}")
     output, begun = [], False
     while True:
         answer = line.read(line.deadline)
