@@ -6,8 +6,8 @@ usage: guest_run.py [--timeout SECONDS] [--ready] SOCKET [COMMAND]
 
 The guest's init answers lines: "PING id" with "PONG id"; "RUN id seconds base64" with "BEGIN id",
 the output in base64, "END id code". A line longer than the guest's terminal buffers would lose bytes: of
-a long command "PART id base64" goes ahead, each answered with "GOT id". A PING is repeated until answered (the guest may still boot or
-be paused); the command itself is sent once. Exit code: the command's, 124 on timeout.
+a long command "PART id.number base64" goes ahead. All but PING are answered with "GOT id". A PING is repeated until answered (the guest may still boot or
+be paused), and so are the others, by an id that makes them count once. Exit code: the command's, 124 on timeout.
 """
 import argparse
 import base64
@@ -76,15 +76,23 @@ def ping(line, name):
     raise GuestTimeout("the guest does not answer")
 
 
+def tell(line, name, text):
+    """Repeated until the guest has it: a busy machine loses bytes of a serial line."""
+    while time.monotonic() < line.deadline:
+        line.send(f"\n{text}")
+        until = time.monotonic() + 3
+        while (answer := line.read(until)) is not None:
+            if answer == f"GOT {name}":
+                return
+    raise GuestTimeout("the command was not taken")
+
+
 def run(line, name, command, timeout):
     text = base64.b64encode(command.encode()).decode()
-    while len(text) > PART:
-        line.send(f"PART {name} {text[:PART]}")
-        text = text[PART:]
-        while (answer := line.read(line.deadline)) != f"GOT {name}":
-            if answer is None:
-                raise GuestTimeout("the command was not taken")
-    line.send(f"RUN {name} {int(timeout) + 1} {text}")
+    for at in range(0, len(text) - PART, PART):
+        tell(line, f"{name}.{at}", f"PART {name}.{at} {text[at:at + PART]}")
+    last = (len(text) - 1) // PART * PART if text else 0
+    tell(line, name, f"RUN {name} {int(timeout) + 1} {text[last:]}")
     output, begun = [], False
     while True:
         answer = line.read(line.deadline)
