@@ -121,6 +121,7 @@ static void *move_main(void *arg)
 	struct move *move = arg;
 	const struct vswitch *v = &move->mover->vswitch;
 
+	pthread_setname_np(pthread_self(), move->source ? "ferry-move-out" : "ferry-move-in");
 	v->ops->thread_enter(v->ctx);
 	move_drive(move, move->steps);
 	v->ops->thread_leave(v->ctx);
@@ -136,7 +137,6 @@ int move_launch(struct move *move, const struct move_step *steps)
 	rc = pthread_create(&move->thread, NULL, move_main, move);
 	if (rc == 0) {
 		move->has_thread = true;
-		pthread_setname_np(move->thread, move->source ? "ferry-move-out" : "ferry-move-in");
 		return 0;
 	}
 	move_fail(move, "no thread for the move: %s", strerror(rc));

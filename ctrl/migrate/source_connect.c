@@ -46,12 +46,14 @@ static int connect_once(struct move *move)
 			.bandwidth_class = BANDWIDTH_SESSIONS,
 			.cancel = &move->cancel}};
 	struct channel_error error;
+	uint32_t connect_ms;
 	int rc;
 
 	memcpy(dial.move_id, move->id_bytes, sizeof(dial.move_id));
 	pthread_mutex_lock(&mover->lock);
-	dial.deadline_ns = move_now_ns(move) + mover->limits.connect_ms * 1000000ULL;
+	connect_ms = mover->limits.connect_ms;
 	pthread_mutex_unlock(&mover->lock);
+	dial.deadline_ns = channel_world_deadline_ns(&mover->world, connect_ms);
 	rc = channel_connect(mover->channel_host, &dial, &move->channel, &error);
 	if (rc == 0) {
 		move->heard_ns = move->said_ns = move_now_ns(move);

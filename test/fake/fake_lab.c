@@ -123,7 +123,7 @@ static void lab_config(struct fake_lab *lab, uint32_t host)
 void fake_lab_start(struct fake_lab *lab, uint32_t host)
 {
 	struct fake_lab_host *h = &lab->host[host];
-	struct mover_options options = {.log = lab_log, .log_arg = lab};
+	struct mover_options options = {.log = lab_log, .log_arg = lab, .world = lab->world[host]};
 	struct setup_options setup = {.ring_ports = true, .paused = true, .birth = mover_birth};
 	char error[512] = "", name[8];
 
