@@ -98,8 +98,10 @@ static void slab_shrink(struct session_slab *slab, struct slab_chunk *chunk)
 	struct slab_chunk *next = atomic_load_explicit(&chunk->next, memory_order_relaxed);
 	struct slab_pool *pool = slab->pool;
 
-	if (atomic_load_explicit(&slab->walkers, memory_order_acquire) > 0)
+	if (atomic_load_explicit(&slab->walkers, memory_order_acquire) > 0) {
+		slab->emptied = true;
 		return;
+	}
 	if (next)
 		next->previous = chunk->previous;
 	if (chunk->previous)
@@ -268,12 +270,15 @@ void session_slab_walk_end(struct session_slab *slab)
 	struct slab_chunk *chunk, *next;
 
 	rte_spinlock_lock(&slab->lock);
-	if (atomic_fetch_sub_explicit(&slab->walkers, 1, memory_order_acq_rel) == 1)
+	if (atomic_fetch_sub_explicit(&slab->walkers, 1, memory_order_acq_rel) == 1 &&
+		slab->emptied) {
+		slab->emptied = false;
 		for (chunk = atomic_load(&slab->first); chunk; chunk = next) {
 			next = atomic_load(&chunk->next);
 			if (chunk->count == 0)
 				slab_shrink(slab, chunk);
 		}
+	}
 	rte_spinlock_unlock(&slab->lock);
 }
 

@@ -66,6 +66,7 @@ struct session_slab {
 	struct rte_mempool *ext_pool; /* extensions go back with their session */
 	_Atomic(struct slab_chunk *) first;
 	_Atomic uint32_t walkers; /* > 0: keep empty chunks */
+	bool emptied; /* one was kept so */
 	uint32_t chunks;
 	_Atomic uint32_t sessions; /* allocated and not retired */
 	struct slab_chunk *partial; /* where to look for a free slot first */
