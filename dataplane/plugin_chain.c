@@ -464,6 +464,10 @@ enum drop_reason plugin_chain_adopt(
 	if (reason != DROP_NONE &&
 		!(reason == DROP_DENIED && engine->policy_change == ENGINE_POLICY_FINISH))
 		return reason;
+	if (engine->plugin_count == 0) {
+		s->verdict_by = 0;
+		return DROP_NONE;
+	}
 	reason = DROP_NONE;
 	session_view(s, now_ns, &view);
 	view.worker = control;
@@ -473,6 +477,6 @@ enum drop_reason plugin_chain_adopt(
 			chain_closed(s, i, control, PLUGIN_CLOSE_POLICY);
 	}
 	if (reason == DROP_NONE)
-		s->verdict_by = engine->plugin_count ? (uint16_t)(engine->plugin_count - 1) : 0;
+		s->verdict_by = (uint16_t)(engine->plugin_count - 1);
 	return reason;
 }

@@ -26,6 +26,7 @@ const char *import_outcome_name(enum import_outcome outcome)
 struct filling {
 	const struct session_record *record;
 	uint32_t now_ms;
+	uint64_t now_vport_ns;
 };
 
 /* What moves with each version: all but keys, location and actions. */
@@ -114,8 +115,7 @@ static enum import_outcome import_new(const struct import_context *context,
 	*reason = session_open(v, control, &origin, &s, &existing);
 	if (*reason != DROP_NONE)
 		return existing ? IMPORT_CONFLICT : IMPORT_REFUSED;
-	*reason = plugin_chain_adopt(
-		s, context->state_versions, vport_clock_ns(v, engine_now_ns(v->engine)));
+	*reason = plugin_chain_adopt(s, context->state_versions, filling->now_vport_ns);
 	if (*reason == DROP_NONE) {
 		if (journal)
 			session_journal_touch_control(journal, s);
@@ -140,8 +140,10 @@ enum import_outcome session_import(const struct import_context *context,
 	const struct session_record *record, enum drop_reason *reason)
 {
 	struct vport *v = context->vport;
-	struct filling filling = {
-		.record = record, .now_ms = vport_clock_ms(v, engine_now_ns(v->engine))};
+	uint64_t now_ns = context->now_ns ? context->now_ns : engine_now_ns(v->engine);
+	struct filling filling = {.record = record,
+		.now_ms = vport_clock_ms(v, now_ns),
+		.now_vport_ns = vport_clock_ns(v, now_ns)};
 	struct session *s;
 
 	*reason = DROP_NONE;

@@ -32,6 +32,7 @@ struct import_context {
 	struct vport *vport;
 	const uint16_t *state_versions;
 	bool operator;
+	uint64_t now_ns; /* the engine's clock, for a slice of records; 0: read it for each */
 	struct session **installed; /* may be NULL: gets what was INSTALLED or UPDATED */
 };
 enum import_outcome session_import(const struct import_context *context,

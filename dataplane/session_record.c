@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_branch_prediction.h>
+#include <rte_byteorder.h>
 #include <xxhash.h>
 
 #include "dataplane/addr.h"
@@ -23,10 +25,11 @@ enum record_flag {
 	RECORD_SYN_SEQ = 1 << 4,
 };
 #define RECORD_FLAGS 0x1f
+#define VARINT_MAX 10 /* bytes */
 
 #define STATE_TRAVELS (~(uint64_t)(SESSION_DEAD | SESSION_IMPORTED) & 0xffffffffULL)
 
-/* ---- a bounded cursor; errors stick ---- */
+/* ---- a bounded cursor; errors stick: nothing fits any more ---- */
 
 struct writer {
 	uint8_t *at, *end;
@@ -38,45 +41,47 @@ struct reader {
 	bool failed;
 };
 
-static void put_bytes(struct writer *w, const void *data, size_t len)
+static inline void put_bytes(struct writer *w, const void *data, size_t len)
 {
-	if (w->failed || (size_t)(w->end - w->at) < len) {
+	if (unlikely((size_t)(w->end - w->at) < len)) {
 		w->failed = true;
+		w->end = w->at;
 		return;
 	}
 	memcpy(w->at, data, len);
 	w->at += len;
 }
 
-static void put_uint(struct writer *w, uint64_t value, unsigned int bytes)
+static inline void put_uint(struct writer *w, uint64_t value, unsigned int bytes)
 {
-	uint8_t out[8];
+	uint64_t out = rte_cpu_to_be_64(value << (64 - 8 * bytes));
 
-	for (unsigned int i = 0; i < bytes; i++)
-		out[i] = (uint8_t)(value >> (8 * (bytes - 1 - i)));
-	put_bytes(w, out, bytes);
+	put_bytes(w, &out, bytes);
 }
 
 /* LEB128: seven bits a byte, low first. */
-static void put_varint(struct writer *w, uint64_t value)
+static inline void put_varint(struct writer *w, uint64_t value)
 {
-	uint8_t out[10];
-	unsigned int n = 0;
+	uint8_t *at = w->at;
 
-	do {
-		out[n] = (uint8_t)(value & 0x7f);
+	if (unlikely(w->end - at < VARINT_MAX)) {
+		w->failed = true;
+		w->end = at;
+		return;
+	}
+	while (value > 0x7f) {
+		*at++ = (uint8_t)(value | 0x80);
 		value >>= 7;
-		if (value)
-			out[n] |= 0x80;
-		n++;
-	} while (value);
-	put_bytes(w, out, n);
+	}
+	*at++ = (uint8_t)value;
+	w->at = at;
 }
 
-static void get_bytes(struct reader *r, void *data, size_t len)
+static inline void get_bytes(struct reader *r, void *data, size_t len)
 {
-	if (r->failed || (size_t)(r->end - r->at) < len) {
+	if (unlikely((size_t)(r->end - r->at) < len)) {
 		r->failed = true;
+		r->end = r->at;
 		memset(data, 0, len);
 		return;
 	}
@@ -84,31 +89,32 @@ static void get_bytes(struct reader *r, void *data, size_t len)
 	r->at += len;
 }
 
-static uint64_t get_uint(struct reader *r, unsigned int bytes)
+static inline uint64_t get_uint(struct reader *r, unsigned int bytes)
 {
-	uint8_t in[8];
-	uint64_t value = 0;
+	uint64_t in = 0;
 
-	get_bytes(r, in, bytes);
-	for (unsigned int i = 0; i < bytes; i++)
-		value = value << 8 | in[i];
-	return value;
+	get_bytes(r, &in, bytes);
+	return rte_be_to_cpu_64(in) >> (64 - 8 * bytes);
 }
 
-static uint64_t get_varint(struct reader *r)
+static inline uint64_t get_varint(struct reader *r)
 {
+	const uint8_t *at = r->at;
 	uint64_t value = 0;
 
-	for (unsigned int shift = 0; shift < 64 && !r->failed; shift += 7) {
-		uint8_t byte = (uint8_t)get_uint(r, 1);
+	for (unsigned int shift = 0; shift < 64 && at < r->end; shift += 7) {
+		uint8_t byte = *at++;
 
 		if (shift == 63 && byte > 1)
 			break;
 		value |= (uint64_t)(byte & 0x7f) << shift;
-		if (!(byte & 0x80))
+		if (!(byte & 0x80)) {
+			r->at = at;
 			return value;
+		}
 	}
 	r->failed = true;
+	r->end = r->at;
 	return 0;
 }
 
@@ -124,7 +130,7 @@ static uint32_t get_varint32(struct reader *r)
 
 /* ---- the fields ---- */
 
-static void put_addr(struct writer *w, const struct in6_addr *addr, bool ipv6)
+static inline void put_addr(struct writer *w, const struct in6_addr *addr, bool ipv6)
 {
 	if (ipv6)
 		put_bytes(w, addr, sizeof(*addr));
@@ -132,7 +138,7 @@ static void put_addr(struct writer *w, const struct in6_addr *addr, bool ipv6)
 		put_bytes(w, &addr->s6_addr[12], 4);
 }
 
-static struct in6_addr get_addr(struct reader *r, bool ipv6)
+static inline struct in6_addr get_addr(struct reader *r, bool ipv6)
 {
 	struct in6_addr addr = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
 
@@ -143,7 +149,7 @@ static struct in6_addr get_addr(struct reader *r, bool ipv6)
 	return addr;
 }
 
-static void put_tuple(struct writer *w, const struct session_tuple *tuple, bool ipv6)
+static inline void put_tuple(struct writer *w, const struct session_tuple *tuple, bool ipv6)
 {
 	put_uint(w, tuple->vni, 3);
 	put_addr(w, &tuple->local, ipv6);
@@ -152,7 +158,8 @@ static void put_tuple(struct writer *w, const struct session_tuple *tuple, bool 
 	put_bytes(w, &tuple->remote_port, 2);
 }
 
-static void get_tuple(struct reader *r, struct session_tuple *tuple, bool ipv6, uint8_t proto)
+static inline void get_tuple(
+	struct reader *r, struct session_tuple *tuple, bool ipv6, uint8_t proto)
 {
 	tuple->vni = (uint32_t)get_uint(r, 3);
 	tuple->local = get_addr(r, ipv6);
@@ -165,7 +172,7 @@ static void get_tuple(struct reader *r, struct session_tuple *tuple, bool ipv6, 
 		r->failed = true;
 }
 
-static void put_half(struct writer *w, const struct session_half *half, bool numbers)
+static inline void put_half(struct writer *w, const struct session_half *half, bool numbers)
 {
 	put_varint(w, half->packets);
 	put_varint(w, half->bytes);
@@ -179,7 +186,7 @@ static void put_half(struct writer *w, const struct session_half *half, bool num
 	put_uint(w, half->ack_low, 2);
 }
 
-static void get_half(struct reader *r, struct session_half *half, bool numbers)
+static inline void get_half(struct reader *r, struct session_half *half, bool numbers)
 {
 	half->packets = get_varint(r);
 	half->bytes = get_varint(r);

@@ -70,14 +70,28 @@ void session_walk_end(struct session_walk *walk)
 
 void session_walk_read(const struct session *s, struct session_record *record)
 {
+	session_walk_read_at(s, clock_now_ns(&s->vport->engine->clock), record);
+}
+
+void session_walk_read_at(const struct session *s, uint64_t now_ns, struct session_record *record)
+{
 	const struct engine *engine = s->vport->engine;
 	uint16_t plugin = s->verdict_by;
 
 	session_record_read(s, atomic_load_explicit(&engine->timeouts, memory_order_acquire),
-		vport_clock_ms(s->vport, clock_now_ns(&engine->clock)), record);
+		vport_clock_ms(s->vport, now_ns), record);
 	record->imported = atomic_load_explicit(&s->state, memory_order_relaxed) & SESSION_IMPORTED;
 	if (plugin < engine->plugin_count)
 		record->verdict_by = engine->plugin[plugin].descriptor->name;
+}
+
+void session_walk_prefetch(const struct engine *engine, const struct session_tuple *tuple)
+{
+	struct session_addresses6 a6;
+	struct session_key key;
+
+	session_key_pack(tuple, &key, &a6);
+	session_table_prefetch(&engine->table, &key);
 }
 
 struct session *session_walk_find(struct engine *engine, const struct session_tuple *tuple)

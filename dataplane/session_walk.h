@@ -41,7 +41,11 @@ void session_walk_end(struct session_walk *walk);
 /* Readable state of a session through its vport: time and timeouts are looked up here. */
 struct session_record;
 void session_walk_read(const struct session *s, struct session_record *record);
+/* The same, for many: the engine's clock is read once. */
+void session_walk_read_at(const struct session *s, uint64_t now_ns, struct session_record *record);
 
+/* It will be asked for soon. */
+void session_walk_prefetch(const struct engine *engine, const struct session_tuple *tuple);
 /* Find one by its VM-side (or network-side) tuple; online reader. NULL: none. */
 struct session *session_walk_find(struct engine *engine, const struct session_tuple *tuple);
 

@@ -9,6 +9,7 @@
 
 #include "ctrl/migrate/mover_impl.h"
 
+#define BATCH 16 /* records read ahead of their installation */
 #define SLICE 256 /* records between two moments at which a grace period may pass */
 
 /* A plugin has another number here: its tags in the record are changed, and back again for the
@@ -110,29 +111,50 @@ static int dest_tally(struct move *move, struct move_port *p)
 	return -EBADMSG;
 }
 
+/* Up to BATCH of them, with what each will need on its way into the caches. Their number. */
+static int records_read(struct move_port *p, const uint8_t **at, const uint8_t *end,
+	struct session_record *record, uint64_t *digest)
+{
+	const struct vswitch_ops *ops = p->move->mover->vswitch.ops;
+	int count = 0;
+
+	while (count < BATCH && *at < end) {
+		int used = session_record_unpack(
+			*at, (size_t)(end - *at), &record[count], &digest[count]);
+
+		if (used < 0)
+			return used;
+		ops->import_soon(p->import, &record[count]);
+		tally_prefetch(&p->tally, record[count].birth_id);
+		*at += used;
+		count++;
+	}
+	return count;
+}
+
 int dest_records(struct move *move, struct move_port *p, const struct frame *frame)
 {
 	const struct vswitch_ops *ops = move->mover->vswitch.ops;
 	const uint8_t *at = frame->payload, *end = at + frame->payload_bytes;
-	struct session_record record;
 	uint64_t *counter = p->final_serial ? &p->sessions.final
 					    : (p->walked ? &p->sessions.delta : &p->sessions.bulk);
 	int rc = 0;
 
 	while (at < end && rc == 0) {
 		ops->import_begin(p->import);
-		for (uint32_t i = 0; i < SLICE && at < end && rc == 0; i++) {
-			uint64_t digest;
-			int used = session_record_unpack(at, (size_t)(end - at), &record, &digest);
+		for (uint32_t i = 0; i < SLICE && at < end && rc == 0; i += BATCH) {
+			uint64_t digest[BATCH];
+			struct session_record record[BATCH];
+			uint32_t count = 0;
 
-			if (used < 0) {
+			rc = records_read(p, &at, end, record, digest);
+			for (; (int)count < rc; count++)
+				if (record_in(move, p, &record[count], digest[count]) != 0)
+					break;
+			*counter += count;
+			if (rc < 0)
 				move_fail(move, "vport %s: a malformed session record", p->name);
-				rc = -EBADMSG;
-				break;
-			}
-			at += used;
-			(*counter)++;
-			rc = record_in(move, p, &record, digest);
+			rc = rc < 0 || (int)count < rc ? -EBADMSG : 0;
 		}
 		ops->import_end(p->import);
 	}
@@ -172,11 +194,15 @@ int dest_colour(struct move *move, struct move_port *p, const struct frame *fram
 	if (frame->payload_bytes < 1)
 		return -EBADMSG;
 	if (frame->payload[0] == 0) {
+		/* Into an empty port: nothing can be of an older colour. */
+		p->sweeps = p->tally.count > 0;
 		tally_recolour(&p->tally);
 		return 0;
 	}
-	ops->import_sweep(p->import, keep_current, &p->tally);
-	tally_sweep(&p->tally);
+	if (p->sweeps) {
+		ops->import_sweep(p->import, keep_current, &p->tally);
+		tally_sweep(&p->tally);
+	}
 	p->walked = true;
 	return 0;
 }

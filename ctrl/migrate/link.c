@@ -120,6 +120,18 @@ static void link_sleep(struct move *move, uint64_t now_ns, uint64_t until_ns)
 		wake_clear(move);
 }
 
+/* The other side must be heard from time to time, and hear us. */
+static int link_alive(struct move *move, uint64_t now_ns)
+{
+	/* While we were at work nobody listened: that is no silence of theirs. */
+	if (now_ns - move->listened_ns > KEEPALIVE_NS)
+		move->heard_ns = now_ns;
+	move->listened_ns = now_ns;
+	if (now_ns - move->said_ns > KEEPALIVE_NS)
+		return move_send(move, STREAM_KEEPALIVE, 0, 0, NULL);
+	return 0;
+}
+
 int move_pump(struct move *move, uint64_t until_ns)
 {
 	int handled = 0, rc;
@@ -135,16 +147,13 @@ int move_pump(struct move *move, uint64_t until_ns)
 		if (atomic_load(&move->abort) && !move->undone)
 			return -ECANCELED;
 		if (move->channel) {
-			rc = link_take(move, &handled);
+			rc = link_alive(move, now_ns);
+			if (rc == 0)
+				rc = link_take(move, &handled);
 			if (rc != 0 || handled)
 				return rc;
 			if (now_ns - move->heard_ns > SILENCE_NS)
 				return MOVE_LOST;
-			if (now_ns - move->said_ns > KEEPALIVE_NS) {
-				rc = move_send(move, STREAM_KEEPALIVE, 0, 0, NULL);
-				if (rc != 0)
-					return rc;
-			}
 		}
 		if (atomic_exchange(&move->kicked, false) || now_ns >= until_ns)
 			return 0;

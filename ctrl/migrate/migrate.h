@@ -73,6 +73,7 @@ struct move_port {
 	bool adopted, prepared, tallied;
 	char notes[512]; /* D: shared objects that differ here */
 	bool walked; /* D has all once */
+	bool sweeps; /* D: there are sessions of before the running walk */
 	uint64_t round, round_done; /* sent, applied */
 	uint64_t changed; /* in the last round */
 	uint64_t round_ns; /* when it was closed */
@@ -151,7 +152,7 @@ struct move {
 	bool same_sections; /* D: local numbers are the offered ones */
 	bool accepted, ready, ready_asked, undone, peer_done, resumed;
 	bool past_freeze; /* some port has been frozen: only the other side's word ends it */
-	uint64_t heard_ns, said_ns;
+	uint64_t heard_ns, said_ns, listened_ns;
 	_Atomic uint64_t lost_ns; /* D: connection lost since; the move thread writes */
 	uint32_t reconnects;
 	uint64_t bytes_sent, bytes_received; /* of closed channels */

@@ -39,6 +39,8 @@ static int send_record(struct move *move, struct move_port *p, const struct sess
 static int send_records(struct move *move, struct move_port *p,
 	const struct session_record *records, uint32_t count, uint64_t *counter)
 {
+	for (uint32_t i = 0; i < count; i++)
+		tally_prefetch(&p->tally, records[i].birth_id);
 	for (uint32_t i = 0; i < count; i++) {
 		int rc = send_record(move, p, &records[i]);
 

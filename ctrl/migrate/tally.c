@@ -69,17 +69,29 @@ static uint32_t place_of(const struct tally *tally, uint64_t id)
 	return UINT32_MAX;
 }
 
-/* The first free or deleted place of its lane, which is full when there is none. */
+/* Its place, or the first free or deleted one of its lane; UINT32_MAX when there is none. */
 static uint32_t place_for(const struct tally *tally, uint64_t id)
+{
+	uint32_t at = first_place(tally, id), open = UINT32_MAX;
+
+	for (uint32_t i = 0; i < tally->room / LANES; i++) {
+		if (tally->entry[at].id == id)
+			return at;
+		if (open == UINT32_MAX && (tally->entry[at].id == 0 || tally->entry[at].id == GONE))
+			open = at;
+		if (tally->entry[at].id == 0)
+			break;
+		at = next_place(tally, at);
+	}
+	return open;
+}
+
+void tally_prefetch(const struct tally *tally, uint64_t id)
 {
 	uint32_t at = first_place(tally, id);
 
-	for (uint32_t i = 0; i < tally->room / LANES; i++) {
-		if (tally->entry[at].id == 0 || tally->entry[at].id == GONE)
-			return at;
-		at = next_place(tally, at);
-	}
-	return UINT32_MAX;
+	__builtin_prefetch(&tally->entry[at], 1);
+	__builtin_prefetch(&tally->mark[at], 1);
 }
 
 static int tally_grow(struct tally *tally, uint32_t room)
@@ -125,14 +137,17 @@ static int tally_place(struct tally *tally, uint64_t id, uint32_t *at)
 
 int tally_put(struct tally *tally, uint64_t id, uint64_t hash, enum tally_mark mark)
 {
-	uint32_t at = place_of(tally, id);
+	uint32_t at;
 
 	if (id == 0 || id == GONE)
 		return -EINVAL;
-	if (at != UINT32_MAX) {
+	at = place_for(tally, id);
+	if (at != UINT32_MAX && tally->entry[at].id == id) {
 		tally->digest -= tally->entry[at].hash;
 	} else {
-		int rc = tally_place(tally, id, &at);
+		int rc = at == UINT32_MAX || tally->used >= tally->room / 8 * 5
+				 ? tally_place(tally, id, &at)
+				 : 0;
 
 		if (rc != 0)
 			return rc;

@@ -36,6 +36,8 @@ int tally_init(struct tally *tally, uint32_t expected);
 void tally_fini(struct tally *tally);
 /* Put or replace. -ENOMEM. */
 int tally_put(struct tally *tally, uint64_t id, uint64_t hash, enum tally_mark mark);
+/* It will be put soon. */
+void tally_prefetch(const struct tally *tally, uint64_t id);
 /* False: not there. */
 bool tally_remove(struct tally *tally, uint64_t id);
 /* The hash, or false. */

@@ -316,6 +316,7 @@ static const struct vswitch_ops ferry_ops = {
 	.import_close = ferry_import_close,
 	.import_begin = ferry_import_begin,
 	.import_end = ferry_import_end,
+	.import_soon = ferry_import_soon,
 	.import_record = ferry_import_record,
 	.import_dead = ferry_import_dead,
 	.import_sweep = ferry_import_sweep,

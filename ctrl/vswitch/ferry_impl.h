@@ -57,6 +57,7 @@ int ferry_import_open(void *ctx, struct vswitch_port *port, const uint16_t *stat
 void ferry_import_close(struct vswitch_import *m);
 void ferry_import_begin(struct vswitch_import *m);
 void ferry_import_end(struct vswitch_import *m);
+void ferry_import_soon(const struct vswitch_import *m, const struct session_record *record);
 enum import_outcome ferry_import_record(struct vswitch_import *m,
 	const struct session_record *record, enum drop_reason *reason,
 	struct session_record *installed);

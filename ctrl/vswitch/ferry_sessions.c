@@ -17,6 +17,7 @@ struct vswitch_export {
 	struct vport *v;
 	struct engine *engine;
 	int reader;
+	uint64_t now_ns; /* of the running slice */
 	bool follows;
 	struct session_walk walk;
 	bool walking;
@@ -106,7 +107,7 @@ static bool session_read(
 		return false;
 	if (renew)
 		s->version++;
-	session_walk_read(s, out);
+	session_walk_read_at(s, x->now_ns, out);
 	return session_lives(x, s) && out->birth_id == s->birth_id;
 }
 
@@ -117,6 +118,7 @@ static uint32_t walk_slice(
 	uint32_t count, kept = 0;
 
 	*end = false;
+	x->now_ns = engine_now_ns(x->engine);
 	engine_reader_online(x->engine, x->reader);
 	count = session_walk_next(&x->walk, living, end);
 	for (uint32_t i = 0; i < count; i++) {
@@ -166,6 +168,7 @@ uint32_t ferry_export_changed(struct vswitch_export *x, struct session_record *o
 
 	if (x->overflow)
 		return walk_slice(x, out, true, end);
+	x->now_ns = engine_now_ns(x->engine);
 	engine_reader_online(x->engine, x->reader);
 	while (x->list < journal->lists && kept < VSWITCH_EXPORT_BATCH) {
 		const struct journal_list *list = &journal->list[x->closed & 1][x->list];
@@ -255,12 +258,18 @@ void ferry_import_close(struct vswitch_import *m)
 
 void ferry_import_begin(struct vswitch_import *m)
 {
+	m->context.now_ns = engine_now_ns(m->engine);
 	engine_reader_online(m->engine, m->reader);
 }
 
 void ferry_import_end(struct vswitch_import *m)
 {
 	engine_reader_offline(m->engine, m->reader);
+}
+
+void ferry_import_soon(const struct vswitch_import *m, const struct session_record *record)
+{
+	session_walk_prefetch(m->engine, &record->tuple);
 }
 
 enum import_outcome ferry_import_record(struct vswitch_import *m,
@@ -270,7 +279,7 @@ enum import_outcome ferry_import_record(struct vswitch_import *m,
 	enum import_outcome outcome = session_import(&m->context, record, reason);
 
 	if (installed && (outcome == IMPORT_INSTALLED || outcome == IMPORT_UPDATED))
-		session_walk_read(m->installed, installed);
+		session_walk_read_at(m->installed, m->context.now_ns, installed);
 	return outcome;
 }
 

@@ -161,6 +161,9 @@ struct vswitch_ops {
 	/* Brackets of a slice of work; at most some thousand records. */
 	void (*import_begin)(struct vswitch_import *import);
 	void (*import_end)(struct vswitch_import *import);
+	/* A hint: this record comes soon. */
+	void (*import_soon)(
+		const struct vswitch_import *import, const struct session_record *record);
 	/* *installed: what stands here after IMPORT_INSTALLED or IMPORT_UPDATED, read back. */
 	enum import_outcome (*import_record)(struct vswitch_import *import,
 		const struct session_record *record, enum drop_reason *reason,

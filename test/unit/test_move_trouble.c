@@ -26,13 +26,15 @@
 #include "test/fake/fake_trouble.h"
 
 #define SESSIONS 300
-#define PATIENCE_MS 3000 /* of the VM's manager */
+#define WARP_NS 8000000000ULL /* more than any silence that is borne */
+#define PATIENCE_MS 6000 /* of the VM's manager */
 
 /*
  * Where the VM is in the end. BARE: the host that died was the only one to know its sessions, they
- * died with it; the VM goes on there, and new connections are made.
+ * died with it; the VM goes on there, and new connections are made. EITHER: a first connection is
+ * tried once, but made again when it had stood already.
  */
-enum result { MOVES, STAYS_BARE, MOVES_BARE };
+enum result { MOVES, EITHER, STAYS_BARE, MOVES_BARE };
 
 static const struct row {
 	const char *side, *step;
@@ -42,7 +44,7 @@ static const struct row {
 	/* Nothing is connected yet. */
 	{"source", "admit", MOVES, MOVES, MOVES, STAYS_BARE, MOVES},
 	/* A connection that was made is made again, and the destination filled again. */
-	{"source", "connect", MOVES, MOVES, MOVES, STAYS_BARE, MOVES},
+	{"source", "connect", EITHER, EITHER, EITHER, STAYS_BARE, MOVES},
 	{"source", "prepare", MOVES, MOVES, MOVES, STAYS_BARE, MOVES},
 	{"source", "bulk", MOVES, MOVES, MOVES, STAYS_BARE, MOVES},
 	{"source", "follow", MOVES, MOVES, MOVES, STAYS_BARE, MOVES},
@@ -65,6 +67,8 @@ struct story {
 	bool at_source;
 	bool connected; /* there is something to fall silent */
 	int vm; /* where it runs: 0, 1, or -1 while it stands */
+	bool warps;
+	uint64_t warped_ns, warp_at_ns;
 	bool settled; /* the trouble has been dealt with */
 	bool both; /* two hosts served it, at some moment */
 	uint64_t until;
@@ -107,14 +111,22 @@ static void step(struct story *s)
 	watch(s);
 	if (!s->settled && fake_trouble_struck(s->trouble)) {
 		s->settled = true;
-		if (s->kind == FAKE_TROUBLE_STALL && s->connected)
-			fake_trouble_warp(s->trouble, 7000000000ULL);
+		s->warps = s->kind == FAKE_TROUBLE_STALL && s->connected;
 		if (s->kind == FAKE_TROUBLE_KILL_SOURCE)
 			dies(s, 0);
 		if (s->kind == FAKE_TROUBLE_KILL_DEST)
 			dies(s, 1);
 		watch(s);
 	}
+	if (s->warps && s->warped_ns < WARP_NS) {
+		/* Not in one leap: it is for the silence that time passes, not for those at work.
+		 */
+		uint64_t by_ns = 5 * (s->lab.now_ns - s->warp_at_ns);
+
+		fake_trouble_warp(s->trouble, by_ns);
+		s->warped_ns += by_ns;
+	}
+	s->warp_at_ns = s->lab.now_ns;
 	usleep(100);
 }
 
@@ -200,7 +212,7 @@ static const char *judge(struct story *s, enum result expected, const char *befo
 		return "both served the VM";
 	if (!s->settled)
 		return "the trouble never came";
-	if (s->vm != moves)
+	if (expected != EITHER && s->vm != moves)
 		return moves ? "it did not move" : "it moved";
 	if (!serves_alone(s))
 		return "not exactly one serves it";
@@ -215,7 +227,14 @@ static const char *judge(struct story *s, enum result expected, const char *befo
 static void moves_again(struct story *s)
 {
 	uint32_t from = (uint32_t)s->vm;
+	uint64_t end = in_ms(PATIENCE_MS);
+	char error[256];
 
+	/* The other side may still be asking whether the move is over. */
+	while (rte_get_timer_cycles() < end &&
+		(mover_vport_free(s->lab.host[0].mover, "v", error, sizeof(error)) != 0 ||
+			mover_vport_free(s->lab.host[1].mover, "v", error, sizeof(error)) != 0))
+		step(s);
 	fake_trouble_arm(s->trouble, FAKE_TROUBLE_NONE, true, "", s->id);
 	fake_lab_migrate(&s->lab, from, 1 - from, "v");
 }
