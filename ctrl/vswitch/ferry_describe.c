@@ -379,8 +379,7 @@ static int guest_add(struct vswitch_ferry *ferry, struct config *part, struct vp
 	char *error, size_t len)
 {
 	struct ferry_guest *guest = calloc(1, sizeof(*guest));
-	struct setup_vport made = {
-		.config = part, .vport = &part->vports[0], .host = setup_config(ferry->setup)};
+	struct setup_vport made = {.config = part, .vport = &part->vports[0]};
 	int rc;
 
 	if (!guest)

@@ -63,7 +63,6 @@ int setup_reload(struct setup *setup, const struct config *next, char *error, si
 struct setup_vport {
 	const struct config *config;
 	const struct config_vport *vport;
-	const struct config *host; /* quota and hold, where the vport says nothing; NULL: config */
 	struct vport_spec spec;
 	struct in6_addr allowed[64];
 	uint8_t allowed_plen[64];

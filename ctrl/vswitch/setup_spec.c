@@ -302,7 +302,6 @@ int setup_vport_fill(
 {
 	const struct config *config = made->config;
 	const struct config_vport *vport = made->vport;
-	const struct config *host = made->host ? made->host : config;
 	const struct config_vpc *vpc = config_vpc_find(config, vport->vpc);
 	bool liberal = vport->tcp == CONFIG_TCP_LIBERAL;
 
@@ -337,12 +336,12 @@ int setup_vport_fill(
 		.group_count = (uint16_t)vport->n_groups,
 		.tcp_liberal = liberal,
 		.quota = vport->sessions ? vport->sessions
-					 : (uint32_t)((uint64_t)host->engine.sessions *
-						      host->engine.session_quota_percent / 100),
+					 : (uint32_t)((uint64_t)config->engine.sessions *
+						      config->engine.session_quota_percent / 100),
 		.hold_bytes = (uint32_t)(vport->hold_bytes ? vport->hold_bytes
-							   : host->migrate.hold_bytes),
-		.hold_age_ns = (uint64_t)host->migrate.hold_age_ms * 1000000,
-		.hold_any = host->migrate.hold_from == CONFIG_HOLD_ANY,
+							   : config->migrate.hold_bytes),
+		.hold_age_ns = (uint64_t)config->migrate.hold_age_ms * 1000000,
+		.hold_any = config->migrate.hold_from == CONFIG_HOLD_ANY,
 		.plugins = made->plugins,
 		.role = ROLE_OWNER,
 	};
