@@ -131,11 +131,6 @@ static uint64_t table_seek(const struct session_table *table, uint32_t hash,
 	return 0;
 }
 
-void session_table_prefetch(const struct session_table *table, const struct session_key *key)
-{
-	rte_prefetch0(&table->bucket[table_home(table, session_key_hash(key))]);
-}
-
 struct session *session_table_find(const struct session_table *table, const struct session_key *key,
 	const struct session_addresses6 *a6, unsigned int *which)
 {

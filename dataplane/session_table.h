@@ -61,7 +61,6 @@ int session_table_insert(struct session_table *table, struct session *s, unsigne
 /* Take it out; false when it was not in. */
 bool session_table_remove(struct session_table *table, struct session *s, unsigned int which);
 
-void session_table_prefetch(const struct session_table *table, const struct session_key *key);
 /*
  * Find by key; a6 non-NULL for IPv6. *which tells the key that matched. Any RCU reader.
  */

@@ -3,6 +3,7 @@
 
 #include "dataplane/engine_state.h"
 #include "dataplane/session_record.h"
+#include "dataplane/session_table_fast.h"
 
 int engine_reader_register(struct engine *engine)
 {
@@ -91,7 +92,7 @@ void session_walk_prefetch(const struct engine *engine, const struct session_tup
 	struct session_key key;
 
 	session_key_pack(tuple, &key, &a6);
-	session_table_prefetch(&engine->table, &key);
+	session_table_prefetch(&engine->table, session_key_hash(&key));
 }
 
 struct session *session_walk_find(struct engine *engine, const struct session_tuple *tuple)
