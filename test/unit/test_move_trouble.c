@@ -224,7 +224,8 @@ static const char *judge(struct story *s, enum result expected, const char *befo
 	return same ? "" : "sessions were lost";
 }
 
-static void moves_again(struct story *s)
+/* Empty, or what is wrong. */
+static const char *moves_again(struct story *s)
 {
 	uint32_t from = (uint32_t)s->vm;
 	uint64_t end = in_ms(PATIENCE_MS);
@@ -235,8 +236,12 @@ static void moves_again(struct story *s)
 		(mover_vport_free(s->lab.host[0].mover, "v", error, sizeof(error)) != 0 ||
 			mover_vport_free(s->lab.host[1].mover, "v", error, sizeof(error)) != 0))
 		step(s);
+	if (mover_vport_free(s->lab.host[0].mover, "v", error, sizeof(error)) != 0 ||
+		mover_vport_free(s->lab.host[1].mover, "v", error, sizeof(error)) != 0)
+		return "the other side does not let go of the move";
 	fake_trouble_arm(s->trouble, FAKE_TROUBLE_NONE, true, "", s->id);
 	fake_lab_migrate(&s->lab, from, 1 - from, "v");
+	return "";
 }
 
 static uint32_t play(const struct row *row, enum fake_trouble_kind kind, enum result expected)
@@ -271,8 +276,8 @@ static uint32_t play(const struct row *row, enum fake_trouble_kind kind, enum re
 	vm_moves(&s);
 	wrong = judge(&s, expected, before);
 	if (!wrong[0])
-		moves_again(&s);
-	else
+		wrong = moves_again(&s);
+	if (wrong[0])
 		fprintf(stderr, "# %s at %s %s: %s (h0 %s, h1 %s, VM at %d)\n%s",
 			fake_trouble_name(kind), row->side, row->step, wrong,
 			role_name(fake_lab_role(&s.lab, 0, "v")),
