@@ -200,9 +200,13 @@ int dest_accept(struct move *move)
 		rc = dest_reconnect(move);
 	while (rc == 0 && !move->accepted)
 		rc = move_pump(move, move_now_ns(move) + TICK_NS);
-	if (rc == MOVE_LOST && move->n_ports == 0)
+	if (rc != MOVE_LOST)
+		return rc;
+	if (move->n_ports == 0)
 		return -ECONNRESET; /* nothing was made yet */
-	return rc;
+	/* A connection that ended before it said anything: the next one is waited for. */
+	move_channel_drop(move);
+	return MOVE_LOST;
 }
 
 /* ---- who connects ---- */

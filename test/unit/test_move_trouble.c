@@ -28,6 +28,7 @@
 #define SESSIONS 300
 #define WARP_NS 8000000000ULL /* more than any silence that is borne */
 #define PATIENCE_MS 6000 /* of the VM's manager */
+#define LET_GO_MS 30000 /* a side that has heard nothing of the end asks, and waits in between */
 
 /*
  * Where the VM is in the end. BARE: the host that died was the only one to know its sessions, they
@@ -228,7 +229,7 @@ static const char *judge(struct story *s, enum result expected, const char *befo
 static const char *moves_again(struct story *s)
 {
 	uint32_t from = (uint32_t)s->vm;
-	uint64_t end = in_ms(PATIENCE_MS);
+	uint64_t end = in_ms(LET_GO_MS);
 	char error[256];
 
 	/* The other side may still be asking whether the move is over. */
