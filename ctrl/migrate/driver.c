@@ -87,9 +87,12 @@ static void move_end(struct move *move, bool failed)
 	struct mover *mover = move->mover;
 	uint64_t now_ns = move_now_ns(move);
 	bool stopped = atomic_load(&move->stop);
+	struct channel *handed;
 
 	move_channel_drop(move);
 	pthread_mutex_lock(&mover->lock);
+	handed = move->handed;
+	move->handed = NULL;
 	if (move->timeline_count && !move->timeline[move->timeline_count - 1].end_ns) {
 		move->timeline[move->timeline_count - 1].end_ns = now_ns;
 		move->timeline[move->timeline_count - 1].failed = failed;
@@ -108,6 +111,9 @@ static void move_end(struct move *move, bool failed)
 	move->serial++;
 	pthread_cond_broadcast(&mover->changed);
 	pthread_mutex_unlock(&mover->lock);
+	/* A connection that came too late: its other end hears so at once. */
+	if (handed)
+		channel_close(handed);
 	if (!stopped)
 		mover_log(mover, failed ? PLUGIN_LOG_WARN : PLUGIN_LOG_INFO, move->vm,
 			"move %s %s %s: %s", move->id, move->source ? "to" : "from", move->peer,

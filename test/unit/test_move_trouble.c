@@ -169,8 +169,13 @@ static void vm_moves(struct story *s)
 	bool verified;
 	uint64_t end;
 
-	if (!hears(s, 0, MOVER_READY))
+	if (!hears(s, 0, MOVER_READY)) {
+		char error[256];
+
+		/* Patience has an end; a move that is over already does not mind. */
+		mover_abort(s->lab.host[0].mover, s->id, error, sizeof(error));
 		return;
+	}
 	vm_goes(s, -1);
 	verified = hears(s, 1, MOVER_VERIFIED);
 	/* It takes a while to start a VM; what is no longer so by then counts. */
