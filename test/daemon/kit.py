@@ -73,8 +73,9 @@ def wait_until(condition, sentence, limit_s=20.0):
 class Daemon:
     """with Daemon() as d: it serves. d.text() is the config, may be changed and written again."""
 
-    def __init__(self, text=CONFIG, log="stderr", socket=None):
+    def __init__(self, text=CONFIG, log="stderr", socket=None, plugin_dir=None):
         self.build = os.environ["FERRY_BUILD"]
+        self.plugin_dir = plugin_dir or os.path.join(self.build, "plugins")
         self.dir = tempfile.mkdtemp(prefix="ferry-test-daemon-")
         self.socket = socket or os.path.join(self.dir, "ctl")
         self.config = os.path.join(self.dir, "ferry.yaml")
@@ -95,7 +96,7 @@ class Daemon:
         with open(os.path.join(self.dir, "err"), "ab") as err:
             self.process = subprocess.Popen(
                 [os.path.join(self.build, "ctrl/ferryd"), "--config", self.config,
-                 "--plugin-dir", os.path.join(self.build, "plugins")], stdout=err, stderr=err)
+                 "--plugin-dir", self.plugin_dir], stdout=err, stderr=err)
         return self
 
     def start(self):
