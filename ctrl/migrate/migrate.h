@@ -83,6 +83,7 @@ struct move_port {
 	bool final_loaded, announced, asked, told, again; /* D */
 	bool dest_verified; /* S: said at a reconnect */
 	bool parked; /* S */
+	bool was_frozen; /* S: by a move that this ferryd knows nothing of; D may run the VM */
 	bool taking_back;
 	uint64_t take_back_until_ns;
 	struct move_sessions sessions;

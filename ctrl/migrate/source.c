@@ -66,6 +66,7 @@ static int source_admit(struct move *move)
 				role_name(info.role));
 			return -EPERM;
 		}
+		p->was_frozen = info.role == ROLE_FROZEN;
 		snprintf(p->offered.name, sizeof(p->offered.name), "%s", info.name);
 		snprintf(p->offered.uuid, sizeof(p->offered.uuid), "%s", info.uuid);
 		memcpy(p->offered.mac, info.mac, sizeof(p->offered.mac));

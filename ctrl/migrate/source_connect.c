@@ -253,7 +253,8 @@ void source_prepare_undo(struct move *move)
 		if (p->committed)
 			continue;
 		source_facts(move, p);
-		if (move->peer_done && port_role(p) == ROLE_FROZEN)
+		/* What they say of this move says nothing of the one that froze it. */
+		if (move->peer_done && port_role(p) == ROLE_FROZEN && !p->was_frozen)
 			v->ops->event(v->ctx, p->port, ROLE_ABORTED, 0);
 		source_port_look(move, p);
 		v->ops->park(v->ctx, p->port, false);

@@ -253,6 +253,30 @@ static void B11_a_source_that_restarts_after_the_activation_does_not_serve(void 
 	assert_int_equal(fake_lab_role(&lab, 1, "v"), ROLE_OWNER);
 }
 
+static void a_move_of_what_another_host_may_run_takes_nothing_back(void **state)
+{
+	struct mover_view view;
+	char id[37];
+
+	(void)state;
+	fake_lab_sessions(&lab, 0, "v", 1, 100);
+	fake_lab_move(&lab, 0, 1, "v", id);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 5000));
+	fake_lab_rings(&lab, 0, "v", false);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 5000));
+	fake_lab_stop(&lab, 0);
+	fake_lab_rings(&lab, 1, "v", true);
+	assert_int_equal(fake_lab_role(&lab, 1, "v"), ROLE_OWNER);
+	/* Started again, it knows nothing of that move, and is told to make another one. */
+	fake_lab_start(&lab, 0);
+	fake_lab_move(&lab, 0, 1, "v", id);
+	fake_lab_over(&lab, 0, id, &view);
+	assert_int_not_equal(fake_lab_role(&lab, 0, "v"), ROLE_OWNER);
+	fake_lab_run_ms(&lab, 1500);
+	assert_int_equal(fake_lab_role(&lab, 0, "v"), ROLE_MOVED);
+	assert_int_equal(fake_lab_role(&lab, 1, "v"), ROLE_OWNER);
+}
+
 static void a_source_that_restarts_after_the_commit_goes_on_relaying(void **state)
 {
 	(void)state;
@@ -501,6 +525,7 @@ int main(void)
 		MOVE_TEST(a_guest_that_reboots_while_ready_thaws_and_moves_later, two_hosts),
 		MOVE_TEST(
 			B11_a_source_that_restarts_after_the_activation_does_not_serve, two_hosts),
+		MOVE_TEST(a_move_of_what_another_host_may_run_takes_nothing_back, two_hosts),
 		MOVE_TEST(a_source_that_restarts_after_the_commit_goes_on_relaying, two_hosts),
 		MOVE_TEST(a_vm_that_is_here_and_there_is_fenced, two_hosts),
 		MOVE_TEST(a_vm_that_nobody_knows_is_served_at_once, two_hosts),
