@@ -302,6 +302,7 @@ static int commands_add(struct ferryd *f)
 	static const struct cmd_noun *const mover_nouns[] = {
 		&cmd_noun_migrate,
 		&cmd_noun_relay,
+		&cmd_noun_session_file,
 	};
 	struct cmd_registry_options options = {"ferryd", FERRY_VERSION, f->daemon.loop};
 	int rc = cmd_registry_create(&options, &f->registry);

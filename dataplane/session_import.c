@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "dataplane/addr.h"
 #include "dataplane/plugin_chain.h"
 #include "dataplane/session_ext.h"
 #include "dataplane/session_journal.h"
@@ -79,7 +80,7 @@ static enum import_outcome import_update(
 		atomic_load_explicit(&context->vport->journal, memory_order_acquire);
 	const struct session_record *record = filling->record;
 
-	if (record->version <= s->version && !context->operator)
+	if (record->version <= s->version)
 		return IMPORT_OLD;
 	session_take(s, filling);
 	if (s->ext && s->ext->state_bytes == record->ext_bytes)
@@ -127,6 +128,14 @@ static enum import_outcome import_new(const struct import_context *context,
 	return IMPORT_REFUSED;
 }
 
+/* What comes with a move goes where nobody serves yet, an operator's where somebody does. */
+static bool role_takes(const struct import_context *context, enum role role)
+{
+	if (context->by_operator)
+		return role_duty(role) == ROLE_DUTY_FORWARD;
+	return role == ROLE_PASSIVE || role == ROLE_CLAIM;
+}
+
 /* A vport's next own birth id is above every imported one. */
 static void birth_id_seen(struct vport *v, uint64_t id)
 {
@@ -147,7 +156,7 @@ enum import_outcome session_import(const struct import_context *context,
 	struct session *s;
 
 	*reason = DROP_NONE;
-	if (!context->operator&& vport_role(v) != ROLE_PASSIVE && vport_role(v) != ROLE_CLAIM) {
+	if (!role_takes(context, vport_role(v))) {
 		*reason = DROP_PASSIVE;
 		return IMPORT_REFUSED;
 	}
@@ -168,13 +177,30 @@ enum import_outcome session_import(const struct import_context *context,
 	return import_new(context, &filling, reason);
 }
 
-bool session_import_tombstone(
-	struct vport *vport, uint64_t birth_id, const struct session_tuple *tuple)
+bool session_import_find(const struct import_context *context, const struct session_tuple *tuple,
+	struct session_record *record)
 {
-	struct session *s = session_walk_find(vport->engine, tuple);
+	struct vport *v = context->vport;
+	const struct session *s = session_walk_find(v->engine, tuple);
 
-	return s && s->vport == vport && SESSION_GET(s->birth_id) == birth_id &&
-	       session_kill(s, vport->engine->worker_count, PLUGIN_CLOSE_MOVED);
+	if (!s || s->vport != v)
+		return false;
+	session_walk_read(s, record);
+	/* Not by its network side. */
+	return addr_equal(&record->tuple.local, &tuple->local) &&
+	       addr_equal(&record->tuple.remote, &tuple->remote) &&
+	       record->tuple.local_port == tuple->local_port;
+}
+
+bool session_import_tombstone(
+	const struct import_context *context, uint64_t birth_id, const struct session_tuple *tuple)
+{
+	struct vport *v = context->vport;
+	struct session *s = session_walk_find(v->engine, tuple);
+
+	return s && s->vport == v && SESSION_GET(s->birth_id) == birth_id &&
+	       session_kill(s, v->engine->worker_count,
+		       context->by_operator ? PLUGIN_CLOSE_OPERATOR : PLUGIN_CLOSE_MOVED);
 }
 
 bool session_import_kill(struct vport *vport, struct session *s)

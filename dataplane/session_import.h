@@ -25,22 +25,27 @@ const char *import_outcome_name(enum import_outcome outcome);
 
 /*
  * state_versions: by plugin index, the version of each plugin's state in record->ext (0: none). The
- * vport must not serve (PASSIVE, CLAIM) unless `operator`: session/apply and session/load change a
- * living one.
+ * vport must not serve (PASSIVE, CLAIM); by_operator: it must (session/apply and session/load
+ * change a living one). A record with birth id 0 becomes the vport's next unless its key lives
+ * already.
  */
 struct import_context {
 	struct vport *vport;
 	const uint16_t *state_versions;
-	bool operator;
+	bool by_operator;
 	uint64_t now_ns; /* the engine's clock, for a slice of records; 0: read it for each */
 	struct session **installed; /* may be NULL: gets what was INSTALLED or UPDATED */
 };
 enum import_outcome session_import(const struct import_context *context,
 	const struct session_record *record, enum drop_reason *reason);
 
-/* A death at the source. True when a session with this very birth id went. */
+/* The living session of this VM-side tuple, as a record; false: there is none of this vport. */
+bool session_import_find(const struct import_context *context, const struct session_tuple *tuple,
+	struct session_record *record);
+
+/* A death at the source, or by an operator. True when a session with this very birth id went. */
 bool session_import_tombstone(
-	struct vport *vport, uint64_t birth_id, const struct session_tuple *tuple);
+	const struct import_context *context, uint64_t birth_id, const struct session_tuple *tuple);
 
 /* An operator ends one session of v; online reader. */
 bool session_import_kill(struct vport *vport, struct session *s);

@@ -15,6 +15,7 @@
 
 #include "dataplane/addr.h"
 #include "dataplane/session_ext.h"
+#include "dataplane/session_track.h"
 #include "dataplane/vport.h"
 
 enum record_flag {
@@ -285,8 +286,7 @@ int session_record_pack(
 
 static void record_check(struct reader *r, const struct session_record *record)
 {
-	if ((record->state & SESSION_STATE_MASK) == SESSION_NONE ||
-		(record->state & SESSION_STATE_MASK) >= SESSION_STATE_COUNT ||
+	if (!track_state_valid(record->tuple.proto, record->state & SESSION_STATE_MASK) ||
 		record->state & ~STATE_TRAVELS || record->birth_id == 0 ||
 		record->has_key2 != ((record->action.set & SESSION_ACT_TRANSLATE) != 0))
 		r->failed = true;

@@ -2,7 +2,7 @@
 /*
  * The noun in this file: dump, count, flush. Walks go by slabs in slices, so that a million
  * sessions stall neither loop nor workers. (save, load and apply, which speak the stream's records,
- * are in ctrl/migrate/.)
+ * are in ctrl/migrate/cmd_session*.c.)
  */
 #include <errno.h>
 #include <stdio.h>
@@ -40,24 +40,8 @@ struct walk {
 	uint64_t by_state[SESSION_STATE_COUNT];
 	uint64_t flushed;
 	enum walk_what { WALK_DUMP, WALK_COUNT, WALK_FLUSH } what;
-	bool explain;
+	bool explain, record;
 };
-
-static int filter_proto(struct cmd *cmd, const char *text, uint8_t *proto)
-{
-	char name[8];
-	uint64_t number;
-	int rc;
-
-	for (unsigned int i = 1; i < 256; i++)
-		if (strcasecmp(text_proto((uint8_t)i, name, sizeof(name)), text) == 0) {
-			*proto = (uint8_t)i;
-			return 0;
-		}
-	rc = cmd_number(cmd, "protocol", text, 255, &number);
-	*proto = (uint8_t)number;
-	return rc;
-}
 
 static int filter_read(struct cmd *cmd, struct filter *filter)
 {
@@ -78,8 +62,8 @@ static int filter_read(struct cmd *cmd, struct filter *filter)
 		if (text_parse_addr(ip, &filter->addr) != 0)
 			return cmd_fail(cmd, "\"%s\" is no IP address", ip);
 	}
-	if (proto)
-		rc = filter_proto(cmd, proto, &filter->proto);
+	if (proto && text_parse_proto(proto, &filter->proto) != 0)
+		return cmd_fail(cmd, "\"%s\" is no protocol", proto);
 	if (port && rc == 0) {
 		rc = cmd_number(cmd, "port", port, 65535, &number);
 		filter->port = (uint16_t)number;
@@ -136,6 +120,18 @@ static void show_decisions(struct cmd *cmd, const struct session *s)
 	out_list_end(cmd_out(cmd));
 }
 
+/* As session/apply takes it. */
+static void show_record(struct cmd *cmd, const struct session_record *record)
+{
+	uint8_t bytes[SESSION_RECORD_MAX];
+	char hex[2 * SESSION_RECORD_MAX + 1] = "";
+	int len = session_record_pack(record, bytes, sizeof(bytes), NULL);
+
+	for (int i = 0; i < len; i++)
+		snprintf(hex + 2 * (size_t)i, 3, "%02x", bytes[i]);
+	out_str(cmd_out(cmd), "record", hex);
+}
+
 static void walk_take(struct cmd *cmd, struct walk *walk, struct session **living, uint32_t count)
 {
 	for (uint32_t i = 0; i < count && walk->seen < walk->limit; i++) {
@@ -156,6 +152,8 @@ static void walk_take(struct cmd *cmd, struct walk *walk, struct session **livin
 			session_row_brief(cmd_out(cmd), walk->vport->name, &record);
 		if (walk->explain)
 			show_decisions(cmd, living[i]);
+		if (walk->record)
+			show_record(cmd, &record);
 	}
 }
 
@@ -254,6 +252,7 @@ static int walk_start(struct cmd *cmd, enum walk_what what)
 	walk->limit = UINT64_MAX;
 	walk->what = what;
 	walk->explain = cmd_option(cmd, "explain");
+	walk->record = cmd_option(cmd, "record");
 	rc = filter_read(cmd, &walk->filter);
 	if (rc == 0 && limit)
 		rc = cmd_number(cmd, "limit", limit, UINT64_MAX, &walk->limit);
@@ -293,11 +292,13 @@ static int session_flush(struct cmd *cmd)
 static const struct cmd_row rows[] = {
 	{"session/count", FILTER_USAGE, 0, 1, FILTER_OPTIONS, CMD_JSON, session_count,
 		"Count sessions, all or those that match, by state."},
-	{"session/dump", FILTER_USAGE " [--limit=N] [--explain]", 0, 1,
-		FILTER_OPTIONS " limit= explain", CMD_JSON, session_dump,
+	{"session/dump", FILTER_USAGE " [--limit=N] [--explain] [--record]", 0, 1,
+		FILTER_OPTIONS " limit= explain record", CMD_JSON, session_dump,
 		"Show sessions, all or those that match.\n"
 		"local is the VM's side; out_packets are those the VM sent. JSON has all fields.\n"
-		"--explain adds what each plugin says of the session now, with its rule."},
+		"--explain adds what each plugin says of the session now, with its rule; --record "
+		"all of\n"
+		"it in hex, for session/apply."},
 	{"session/flush", FILTER_USAGE, 0, 1, FILTER_OPTIONS, CMD_JSON, session_flush,
 		"End sessions, all or those that match, of vports that serve here."},
 };

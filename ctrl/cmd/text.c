@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "dataplane/port.h"
 #include "dataplane/addr.h"
@@ -53,6 +54,18 @@ const char *text_proto(uint8_t proto, char *text, size_t size)
 		if (names[i].proto == proto)
 			snprintf(text, size, "%s", names[i].name);
 	return text;
+}
+
+int text_parse_proto(const char *text, uint8_t *proto)
+{
+	char name[8];
+
+	for (unsigned int i = 1; i <= UINT8_MAX; i++)
+		if (strcasecmp(text_proto((uint8_t)i, name, sizeof(name)), text) == 0) {
+			*proto = (uint8_t)i;
+			return 0;
+		}
+	return -EINVAL;
 }
 
 static void text_endpoint(const struct in6_addr *addr, rte_be16_t port, char *text, size_t size)

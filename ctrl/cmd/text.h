@@ -25,6 +25,8 @@ const char *text_tuple(const struct session_tuple *tuple, char *text, size_t siz
 
 /* Read; 0 or -EINVAL. Addresses come out v4-mapped. */
 int text_parse_addr(const char *text, struct in6_addr *addr);
+/* By name or number. */
+int text_parse_proto(const char *text, uint8_t *proto);
 int text_parse_mac(const char *text, struct rte_ether_addr *mac);
 
 /* An object of counters with drops by name (those that are not 0). */

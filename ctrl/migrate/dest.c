@@ -76,10 +76,10 @@ static int frame_section(struct move *move, struct move_port *p, const struct fr
 	struct wire_reader r;
 	int rc;
 
-	if (number >= move->n_sections || move->section_local[number] < 0)
+	if (number >= move->sections.count || move->sections.local[number] < 0)
 		return -EBADMSG;
 	wire_reader_init(&r, frame->payload, frame->payload_bytes);
-	state.name = move->section[number].name;
+	state.name = move->sections.offered[number].name;
 	state.version = wire_get_u16(&r);
 	if (!wire_reader_ok(&r))
 		return -EBADMSG;

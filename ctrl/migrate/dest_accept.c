@@ -15,38 +15,14 @@
 static bool sections_match(struct move *move, const struct stream_offer *offer,
 	struct stream_accept *accept, char *why, size_t why_len)
 {
-	const struct vswitch *v = vswitch_of(move);
-	struct vswitch_section own[VSWITCH_SECTIONS_MAX];
-	uint32_t n_own = v->ops->sections(v->ctx, own, VSWITCH_SECTIONS_MAX);
+	struct section_map *map = &move->sections;
 
-	move->n_sections = accept->n_sections = offer->n_sections;
-	memcpy(move->section, offer->section, sizeof(move->section));
-	move->same_sections = true;
-	for (uint32_t i = 0; i < offer->n_sections; i++) {
-		const struct vswitch_section *theirs = &offer->section[i];
-		int at = -1;
-
-		for (uint32_t n = 0; n < n_own; n++)
-			if (strcmp(own[n].name, theirs->name) == 0)
-				at = (int)n;
-		move->section_local[i] = at;
-		move->same_sections = move->same_sections && at == (int)i;
-		accept->taken[i] = at >= 0;
-		if (at < 0 && !theirs->optional) {
-			snprintf(why, why_len, "plugin %s is not loaded here", theirs->name);
-			return false;
-		}
-		if (at >= 0 && (theirs->version < own[at].min_version ||
-				       theirs->min_version > own[at].version)) {
-			snprintf(why, why_len,
-				"plugin %s: its state has version %u, this host reads %u to %u",
-				theirs->name, theirs->version, own[at].min_version,
-				own[at].version);
-			return false;
-		}
-		if (at >= 0)
-			move->state_versions[at] = theirs->version;
-	}
+	map->count = accept->n_sections = offer->n_sections;
+	memcpy(map->offered, offer->section, sizeof(map->offered));
+	if (!section_map_match(map, vswitch_of(move), why, why_len))
+		return false;
+	for (uint32_t i = 0; i < map->count; i++)
+		accept->taken[i] = map->local[i] >= 0;
 	return true;
 }
 

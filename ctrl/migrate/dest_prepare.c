@@ -73,7 +73,7 @@ static int port_make(struct move *move, struct move_port *p, const struct frame 
 		return rc;
 	p->tallied = true;
 	v->ops->epoch_heard(v->ctx, p->port, p->offered.epoch);
-	rc = v->ops->import_open(v->ctx, p->port, move->state_versions, false, &p->import);
+	rc = v->ops->import_open(v->ctx, p->port, move->sections.state_versions, false, &p->import);
 	if (rc == 0)
 		rc = v->ops->relay_from(v->ctx, p->port, &move->peer_vtep);
 	if (rc == 0)

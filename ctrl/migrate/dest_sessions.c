@@ -1,107 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Sessions on their way in. The tally holds the hash of each session as it stands here, read back
- * after it was installed; what was refused or met a conflict counts as received and is listed by
- * reason.
+ * Sessions on their way in (intake.c). The tally holds the hash of each session as it stands here,
+ * read back after it was installed; what was refused or met a conflict counts as received and is
+ * listed by reason.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "ctrl/migrate/mover_impl.h"
-
-#define BATCH 16 /* records read ahead of their installation */
-#define SLICE 256 /* records between two moments at which a grace period may pass */
-
-/* A plugin has another number here: its tags in the record are changed, and back again for the
- * digest. */
-static bool ext_renumber(const struct move *move, struct session_record *record)
-{
-	uint8_t out[sizeof(record->ext)];
-	uint32_t at = 0, n = 0;
-
-	while (at + 2 <= record->ext_bytes) {
-		uint8_t tag = record->ext[at], len = record->ext[at + 1];
-
-		if (at + 2u + len > record->ext_bytes || tag >= move->n_sections)
-			return false;
-		if (move->section_local[tag] >= 0) {
-			out[n] = (uint8_t)move->section_local[tag];
-			out[n + 1] = len;
-			memcpy(&out[n + 2], &record->ext[at + 2], len);
-			n += 2u + len;
-		}
-		at += 2u + len;
-	}
-	memcpy(record->ext, out, n);
-	record->ext_bytes = (uint8_t)n;
-	return at <= sizeof(record->ext);
-}
-
-/* The digest of what stands here. */
-static uint64_t installed_digest(const struct move *move, const struct session_record *sent,
-	const struct session_record *here, uint64_t sent_digest)
-{
-	uint8_t bytes[SESSION_RECORD_MAX];
-	uint64_t digest;
-
-	/* Tags differ from what was sent: everything but the plugins' state is compared. */
-	if (!move->same_sections && sent->ext_bytes) {
-		struct session_record back = *here;
-
-		back.ext_bytes = sent->ext_bytes;
-		memcpy(back.ext, sent->ext, sent->ext_bytes);
-		return session_record_pack(&back, bytes, sizeof(bytes), &digest) < 0 ? ~sent_digest
-										     : digest;
-	}
-	return session_record_pack(here, bytes, sizeof(bytes), &digest) < 0 ? ~sent_digest : digest;
-}
-
-static int record_in(struct move *move, struct move_port *p, const struct session_record *record,
-	uint64_t digest)
-{
-	const struct vswitch_ops *ops = move->mover->vswitch.ops;
-	struct session_record local, here;
-	const struct session_record *given = record;
-	enum tally_mark mark = TALLY_INSTALLED;
-	enum import_outcome outcome;
-	enum drop_reason reason = DROP_NONE;
-
-	if (!move->same_sections && record->ext_bytes) {
-		local = *record;
-		if (!ext_renumber(move, &local))
-			return -EBADMSG;
-		given = &local;
-	}
-	outcome = ops->import_record(p->import, given, &reason, &here);
-	switch (outcome) {
-	case IMPORT_INSTALLED:
-	case IMPORT_UPDATED:
-		p->sessions.installed += outcome == IMPORT_INSTALLED;
-		p->sessions.updated += outcome == IMPORT_UPDATED;
-		digest = installed_digest(move, record, &here, digest);
-		break;
-	case IMPORT_OLD:
-		/* Said twice, or late: what stands here stands. */
-		p->sessions.old++;
-		tally_find(&p->tally, record->birth_id, &digest);
-		break;
-	case IMPORT_REFUSED:
-		p->sessions.refused++;
-		p->sessions.by_reason[reason]++;
-		mark = TALLY_REFUSED;
-		break;
-	case IMPORT_CONFLICT:
-		p->sessions.conflict++;
-		p->sessions.by_reason[reason]++;
-		mark = TALLY_CONFLICT;
-		break;
-	case IMPORT_FOREIGN:
-		/* Of another tenant, or forged: nothing of this stream is believed. */
-		move_fail(move, "vport %s: a session that is not of its addresses", p->name);
-		return -EBADMSG;
-	}
-	return tally_put(&p->tally, record->birth_id, digest, mark);
-}
 
 static int dest_tally(struct move *move, struct move_port *p)
 {
@@ -111,54 +17,23 @@ static int dest_tally(struct move *move, struct move_port *p)
 	return -EBADMSG;
 }
 
-/* Up to BATCH of them, with what each will need on its way into the caches. Their number. */
-static int records_read(struct move_port *p, const uint8_t **at, const uint8_t *end,
-	struct session_record *record, uint64_t *digest)
-{
-	const struct vswitch_ops *ops = p->move->mover->vswitch.ops;
-	int count = 0;
-
-	while (count < BATCH && *at < end) {
-		int used = session_record_unpack(
-			*at, (size_t)(end - *at), &record[count], &digest[count]);
-
-		if (used < 0)
-			return used;
-		ops->import_soon(p->import, &record[count]);
-		tally_prefetch(&p->tally, record[count].birth_id);
-		*at += used;
-		count++;
-	}
-	return count;
-}
-
 int dest_records(struct move *move, struct move_port *p, const struct frame *frame)
 {
-	const struct vswitch_ops *ops = move->mover->vswitch.ops;
-	const uint8_t *at = frame->payload, *end = at + frame->payload_bytes;
+	struct intake intake = {.vswitch = &move->mover->vswitch,
+		.import = p->import,
+		.map = &move->sections,
+		.tally = &p->tally,
+		.sessions = &p->sessions};
 	uint64_t *counter = p->final_serial ? &p->sessions.final
 					    : (p->walked ? &p->sessions.delta : &p->sessions.bulk);
-	int rc = 0;
+	int rc = intake_records(&intake, frame->payload, frame->payload_bytes, counter);
 
-	while (at < end && rc == 0) {
-		ops->import_begin(p->import);
-		for (uint32_t i = 0; i < SLICE && at < end && rc == 0; i += BATCH) {
-			uint64_t digest[BATCH];
-			struct session_record record[BATCH];
-			uint32_t count = 0;
-
-			rc = records_read(p, &at, end, record, digest);
-			for (; (int)count < rc; count++)
-				if (record_in(move, p, &record[count], digest[count]) != 0)
-					break;
-			*counter += count;
-			if (rc < 0)
-				move_fail(move, "vport %s: a malformed session record", p->name);
-			rc = rc < 0 || (int)count < rc ? -EBADMSG : 0;
-		}
-		ops->import_end(p->import);
-	}
-	return rc == 0 ? dest_tally(move, p) : rc;
+	/* Of another tenant, or forged: nothing of this stream is believed. */
+	if (rc == -EPERM)
+		move_fail(move, "vport %s: a session that is not of its addresses", p->name);
+	else if (rc == -EBADMSG)
+		move_fail(move, "vport %s: a malformed session record", p->name);
+	return rc == 0 ? dest_tally(move, p) : -EBADMSG;
 }
 
 int dest_deaths(struct move *move, struct move_port *p, const struct frame *frame)

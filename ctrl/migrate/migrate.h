@@ -16,9 +16,9 @@
 #include <stdatomic.h>
 
 #include "ctrl/channel/channel.h"
+#include "ctrl/migrate/intake.h"
 #include "ctrl/migrate/mover.h"
 #include "ctrl/migrate/stream.h"
-#include "ctrl/migrate/tally.h"
 
 #define MOVE_TIMELINE_MAX 64
 #define MOVE_PORTS_MAX STREAM_PORTS_MAX
@@ -42,18 +42,6 @@ struct move_step {
 };
 extern const struct move_step move_source_steps[];
 extern const struct move_step move_dest_steps[];
-
-/* What happened to sessions; written by the move's thread. */
-struct move_sessions {
-	uint64_t bulk, delta, final; /* records sent (S) or received (D) */
-	uint64_t deaths;
-	uint64_t installed, updated, old, refused, conflict, foreign;
-	uint64_t by_reason[DROP_COUNT]; /* of refused and conflict */
-	uint64_t missed; /* S, after commit: what D did not get in its last state */
-	uint64_t digest;
-	uint32_t count;
-	bool digest_ok, compared;
-};
 
 struct move_port {
 	struct move *move;
@@ -145,12 +133,8 @@ struct move {
 	const char *go_to;
 	uint32_t n_ports;
 	struct move_port port[MOVE_PORTS_MAX];
-	struct vswitch_section section[VSWITCH_SECTIONS_MAX]; /* of the offer */
-	uint32_t n_sections;
+	struct section_map sections; /* of the offer; S: only those */
 	bool section_taken[VSWITCH_SECTIONS_MAX]; /* S */
-	int section_local[VSWITCH_SECTIONS_MAX]; /* D: by offered number; -1: skipped */
-	uint16_t state_versions[VSWITCH_SECTIONS_MAX]; /* D: by local number */
-	bool same_sections; /* D: local numbers are the offered ones */
 	bool accepted, ready, ready_asked, undone, peer_done, resumed;
 	bool past_freeze; /* some port has been frozen: only the other side's word ends it */
 	uint64_t heard_ns, said_ns, listened_ns;

@@ -61,8 +61,8 @@ void mover_rings(void *mover, struct vport *vport, bool up);
 void mover_relayed_from(
 	void *mover, uint32_t vni, const struct in6_addr *addr, const struct in6_addr *vtep);
 
-/* May this vport be changed or deleted by an operator now? -EBUSY with the reason while a move owns
- * it. */
+/* May this vport be deleted or made anew by an operator now? -EBUSY with the reason while a move
+ * owns it, or its sessions are saved or loaded. */
 int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t error_len);
 /* The store's word on a vport: true when a move brought or took it (config/show marks it). */
 struct mover_vport {
@@ -131,5 +131,6 @@ void mover_counts(struct mover *mover, struct mover_counts *counts);
 /* Commands; ctx: the mover. */
 extern const struct cmd_noun cmd_noun_migrate;
 extern const struct cmd_noun cmd_noun_relay;
+extern const struct cmd_noun cmd_noun_session_file; /* session/save, load, apply */
 
 #endif

@@ -150,8 +150,28 @@ void mover_counts(struct mover *mover, struct mover_counts *counts)
 	pthread_mutex_unlock(&mover->lock);
 }
 
+void mover_use(struct mover *mover, struct mover_use *use)
+{
+	pthread_mutex_lock(&mover->lock);
+	use->next = mover->uses;
+	mover->uses = use;
+	pthread_mutex_unlock(&mover->lock);
+}
+
+void mover_unuse(struct mover *mover, struct mover_use *use)
+{
+	struct mover_use **at = &mover->uses;
+
+	pthread_mutex_lock(&mover->lock);
+	while (*at != use)
+		at = &(*at)->next;
+	*at = use->next;
+	pthread_mutex_unlock(&mover->lock);
+}
+
 int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t error_len)
 {
+	const struct mover_use *use;
 	struct move *move;
 
 	pthread_mutex_lock(&mover->lock);
@@ -159,6 +179,11 @@ int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t
 	if (move)
 		snprintf(error, error_len, "vport %s: move %s %s %s owns it; abort the move first",
 			vport, move->id, move->source ? "to" : "from", move->peer);
+	for (use = move ? NULL : mover->uses; use; use = use->next)
+		if (strcmp(use->vport, vport) == 0)
+			break;
+	if (use)
+		snprintf(error, error_len, "vport %s: %s", vport, use->what);
 	pthread_mutex_unlock(&mover->lock);
-	return move ? -EBUSY : 0;
+	return move || use ? -EBUSY : 0;
 }

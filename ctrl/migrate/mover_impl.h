@@ -49,7 +49,17 @@ struct mover {
 	struct mover_counts counts;
 	uint32_t claims_waiting;
 	struct exchange *exchange; /* peer.c */
+	struct mover_use *uses;
 };
+
+/* A vport that something works on in slices: it must not go meanwhile. */
+struct mover_use {
+	struct mover_use *next;
+	char vport[VSWITCH_NAME_MAX];
+	const char *what; /* "its sessions are being saved" */
+};
+void mover_use(struct mover *mover, struct mover_use *use);
+void mover_unuse(struct mover *mover, struct mover_use *use);
 
 void mover_log(struct mover *mover, enum plugin_log_level level, const char *object,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -53,7 +53,8 @@ static int source_admit(struct move *move)
 		move_fail(move, "no VTEP of %s in the configuration that we can reach", move->peer);
 		return -EHOSTUNREACH;
 	}
-	move->n_sections = v->ops->sections(v->ctx, move->section, VSWITCH_SECTIONS_MAX);
+	move->sections.count =
+		v->ops->sections(v->ctx, move->sections.offered, VSWITCH_SECTIONS_MAX);
 	for (uint32_t i = 0; i < move->n_ports; i++) {
 		struct move_port *p = &move->port[i];
 		struct vswitch_port_info info;

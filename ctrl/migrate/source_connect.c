@@ -20,7 +20,7 @@ static int offer_send(struct move *move)
 		.flags = (uint8_t)((move->claim ? STREAM_OFFER_CLAIM : 0) |
 				   (move->resumed ? STREAM_OFFER_RESUME : 0)),
 		.n_ports = move->n_ports,
-		.n_sections = move->n_sections};
+		.n_sections = move->sections.count};
 	struct wire_writer w = move_writer(move);
 
 	memcpy(offer.id, move->id_bytes, sizeof(offer.id));
@@ -28,7 +28,7 @@ static int offer_send(struct move *move)
 	snprintf(offer.caller_id, sizeof(offer.caller_id), "%s", move->caller_id);
 	for (uint32_t i = 0; i < move->n_ports; i++)
 		offer.port[i] = move->port[i].offered;
-	memcpy(offer.section, move->section, sizeof(offer.section));
+	memcpy(offer.section, move->sections.offered, sizeof(offer.section));
 	stream_put_offer(&w, &offer);
 	move->resumed = true;
 	return move_send(move, STREAM_OFFER, STREAM_SECTION_MOVE, 0, &w);
@@ -110,9 +110,9 @@ int source_on_accept(struct move *move, const struct frame *frame)
 	struct stream_accept accept;
 	int rc = stream_get_accept(frame, &accept);
 
-	if (rc != 0 || accept.n_ports != move->n_ports || accept.n_sections != move->n_sections)
+	if (rc != 0 || accept.n_ports != move->n_ports || accept.n_sections != move->sections.count)
 		return -EBADMSG;
-	for (uint32_t i = 0; i < move->n_sections; i++)
+	for (uint32_t i = 0; i < move->sections.count; i++)
 		move->section_taken[i] = accept.taken[i] != 0;
 	for (uint32_t i = 0; i < move->n_ports; i++) {
 		struct move_port *p = &move->port[i];

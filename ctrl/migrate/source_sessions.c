@@ -184,16 +184,17 @@ int source_sections(struct move *move, struct move_port *p)
 {
 	const struct vswitch *vswitch = &move->mover->vswitch;
 
-	for (uint32_t i = 0; i < move->n_sections; i++) {
+	for (uint32_t i = 0; i < move->sections.count; i++) {
 		struct wire_writer w = move_writer(move);
 		size_t head;
 		int rc;
 
 		if (!move->section_taken[i])
 			continue;
-		wire_put_u16(&w, move->section[i].version);
+		wire_put_u16(&w, move->sections.offered[i].version);
 		head = wire_writer_len(&w);
-		rc = vswitch->ops->section_save(vswitch->ctx, p->port, move->section[i].name, &w);
+		rc = vswitch->ops->section_save(
+			vswitch->ctx, p->port, move->sections.offered[i].name, &w);
 		if (rc == 0 && wire_writer_len(&w) > head)
 			rc = move_send(move, STREAM_SECTION, (uint16_t)(STREAM_SECTION_FIRST + i),
 				p->index, &w);

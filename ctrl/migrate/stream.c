@@ -77,6 +77,17 @@ static void get_section(struct wire_reader *r, struct vswitch_section *section)
 	section->optional = wire_get_u8(r) != 0;
 }
 
+/* A count that fits its array; else the reader fails and the count is 0. */
+static uint32_t get_count(struct wire_reader *r, uint32_t max)
+{
+	uint64_t count = wire_get_varint(r);
+
+	if (count <= max)
+		return (uint32_t)count;
+	wire_reader_fail(r);
+	return 0;
+}
+
 void stream_put_offer(struct wire_writer *w, const struct stream_offer *offer)
 {
 	wire_put_u8(w, STREAM_VERSION);
@@ -93,15 +104,35 @@ void stream_put_offer(struct wire_writer *w, const struct stream_offer *offer)
 		put_section(w, &offer->section[i]);
 }
 
-/* A count that fits its array; else the reader fails and the count is 0. */
-static uint32_t get_count(struct wire_reader *r, uint32_t max)
+void stream_put_file(struct wire_writer *w, const struct stream_file *file)
 {
-	uint64_t count = wire_get_varint(r);
+	wire_put_u8(w, STREAM_VERSION);
+	wire_put_string(w, file->host);
+	wire_put_string(w, file->vport);
+	wire_put_string(w, file->uuid);
+	wire_put_u32(w, file->vni);
+	wire_put_u64(w, file->saved_s);
+	wire_put_varint(w, file->n_sections);
+	for (uint32_t i = 0; i < file->n_sections; i++)
+		put_section(w, &file->section[i]);
+}
 
-	if (count <= max)
-		return (uint32_t)count;
-	wire_reader_fail(r);
-	return 0;
+int stream_get_file(const struct frame *frame, struct stream_file *file)
+{
+	struct wire_reader r = reader_of(frame);
+
+	memset(file, 0, sizeof(*file));
+	if (wire_get_u8(&r) != STREAM_VERSION)
+		return -EPROTONOSUPPORT;
+	wire_get_string(&r, file->host, sizeof(file->host));
+	wire_get_string(&r, file->vport, sizeof(file->vport));
+	wire_get_string(&r, file->uuid, sizeof(file->uuid));
+	file->vni = wire_get_u32(&r);
+	file->saved_s = wire_get_u64(&r);
+	file->n_sections = get_count(&r, VSWITCH_SECTIONS_MAX);
+	for (uint32_t i = 0; i < file->n_sections; i++)
+		get_section(&r, &file->section[i]);
+	return wire_reader_ok(&r) ? 0 : -EBADMSG;
 }
 
 int stream_get_offer(const struct frame *frame, struct stream_offer *offer)

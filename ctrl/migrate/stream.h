@@ -50,7 +50,7 @@
 	X(ABORTED, 0x0116) /* D: not running and will not start, or owner already */ \
 	X(FAILED, 0x0117) /* D: cannot go on, why */ \
 	X(KEEPALIVE, 0x0118) /* both; optional */ \
-	X(FILE, 0x0119) /* head of a session file */
+	X(FILE, 0x0119) /* head of a session file; never in a move */
 
 enum stream_type {
 #define STREAM_TYPE_ENUM(name, value) STREAM_##name = value,
@@ -117,5 +117,16 @@ void stream_put_death(struct wire_writer *w, const struct journal_tombstone *dea
 /* False: malformed. */
 bool stream_get_death(struct wire_reader *r, struct journal_tombstone *dead);
 #define STREAM_DEATH_MAX 64
+
+/* Head of a session file (session_file.h). */
+struct stream_file {
+	char host[VSWITCH_NAME_MAX], vport[VSWITCH_NAME_MAX], uuid[37];
+	uint32_t vni;
+	uint64_t saved_s; /* wall clock */
+	uint32_t n_sections;
+	struct vswitch_section section[VSWITCH_SECTIONS_MAX];
+};
+void stream_put_file(struct wire_writer *w, const struct stream_file *file);
+int stream_get_file(const struct frame *frame, struct stream_file *file);
 
 #endif

@@ -319,6 +319,7 @@ static const struct vswitch_ops ferry_ops = {
 	.import_soon = ferry_import_soon,
 	.import_record = ferry_import_record,
 	.import_dead = ferry_import_dead,
+	.import_find = ferry_import_find,
 	.import_sweep = ferry_import_sweep,
 	.purge = ferry_purge,
 	.resync = ferry_resync,

@@ -53,7 +53,7 @@ uint32_t ferry_export_dead(struct vswitch_export *x, struct journal_tombstone *o
 void ferry_export_round_done(struct vswitch_export *x);
 uint32_t ferry_export_look(struct vswitch_export *x, struct session_record *out, bool *end);
 int ferry_import_open(void *ctx, struct vswitch_port *port, const uint16_t *state_versions,
-	bool operator, struct vswitch_import ** out);
+	bool by_operator, struct vswitch_import **out);
 void ferry_import_close(struct vswitch_import *m);
 void ferry_import_begin(struct vswitch_import *m);
 void ferry_import_end(struct vswitch_import *m);
@@ -62,6 +62,8 @@ enum import_outcome ferry_import_record(struct vswitch_import *m,
 	const struct session_record *record, enum drop_reason *reason,
 	struct session_record *installed);
 bool ferry_import_dead(struct vswitch_import *m, const struct journal_tombstone *dead);
+bool ferry_import_find(
+	struct vswitch_import *m, const struct session_tuple *tuple, struct session_record *record);
 uint32_t ferry_import_sweep(
 	struct vswitch_import *m, bool (*keep)(void *arg, uint64_t birth_id), void *arg);
 

@@ -224,7 +224,7 @@ struct vswitch_import {
 };
 
 int ferry_import_open(void *ctx, struct vswitch_port *port, const uint16_t *state_versions,
-	bool operator, struct vswitch_import ** out)
+	bool by_operator, struct vswitch_import **out)
 {
 	struct vswitch_ferry *ferry = ctx;
 	struct vswitch_import *m = calloc(1, sizeof(*m));
@@ -242,8 +242,8 @@ int ferry_import_open(void *ctx, struct vswitch_port *port, const uint16_t *stat
 	memcpy(m->state_versions, state_versions, sizeof(m->state_versions));
 	m->context = (struct import_context){.vport = ferry_vport(port),
 		.state_versions = m->state_versions,
-		.operator= operator,
-		.installed = & m->installed };
+		.by_operator = by_operator,
+		.installed = &m->installed};
 	*out = m;
 	return 0;
 }
@@ -285,7 +285,13 @@ enum import_outcome ferry_import_record(struct vswitch_import *m,
 
 bool ferry_import_dead(struct vswitch_import *m, const struct journal_tombstone *dead)
 {
-	return session_import_tombstone(m->context.vport, dead->birth_id, &dead->tuple);
+	return session_import_tombstone(&m->context, dead->birth_id, &dead->tuple);
+}
+
+bool ferry_import_find(
+	struct vswitch_import *m, const struct session_tuple *tuple, struct session_record *record)
+{
+	return session_import_find(&m->context, tuple, record);
 }
 
 uint32_t ferry_import_sweep(

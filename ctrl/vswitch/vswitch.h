@@ -154,9 +154,9 @@ struct vswitch_ops {
 		struct vswitch_export *export, struct session_record *out, bool *end);
 
 	/* ---- sessions in ---- */
-	/* state_versions: by number of the local section. operator: into a port that serves. */
+	/* state_versions: by number of the local section. by_operator: into a port that serves. */
 	int (*import_open)(void *ctx, struct vswitch_port *port, const uint16_t *state_versions,
-		bool operator, struct vswitch_import ** out);
+		bool by_operator, struct vswitch_import **out);
 	void (*import_close)(struct vswitch_import *import);
 	/* Brackets of a slice of work; at most some thousand records. */
 	void (*import_begin)(struct vswitch_import *import);
@@ -169,6 +169,9 @@ struct vswitch_ops {
 		const struct session_record *record, enum drop_reason *reason,
 		struct session_record *installed);
 	bool (*import_dead)(struct vswitch_import *import, const struct journal_tombstone *dead);
+	/* The living session of this VM-side tuple. */
+	bool (*import_find)(struct vswitch_import *import, const struct session_tuple *tuple,
+		struct session_record *record);
 	/* Kill what keep() does not want; returns how many. */
 	uint32_t (*import_sweep)(struct vswitch_import *import,
 		bool (*keep)(void *arg, uint64_t birth_id), void *arg);

@@ -25,6 +25,7 @@ class Row:
             command, words, text, says, error
 
     def run(self, daemon):
+        self.words = [word.replace("DIR", daemon.dir) for word in self.words]
         what = " ".join((self.command, *self.words))
         code, out, err = daemon.appctl(self.command, *self.words)
         equal(code, 2 if self.error else 0, f"{what}: exit code ({err.strip()})")
@@ -70,6 +71,11 @@ ROWS = [
     Row("trace", "v", FRAME, text="state udp-new",
         says=lambda j: named(j["trace"], stage="role", result="vport v is owner: forwards")),
     Row("session/flush", "--port=1002", text="flushed  1", says=lambda j: j["flushed"] == 0),
+    Row("session/save", "DIR/sessions", "v", text="saved  2", says=lambda j: j["saved"] == 2),
+    Row("session/load", "DIR/sessions", "v", text="old          2", says=lambda j: j["read"] == 2),
+    Row("session/apply", "v", '{"op": "delete", "proto": "udp", "local": "10.0.0.5", "local_port": 1000, '
+        '"remote": "10.0.0.9", "remote_port": 53}', text="deleted",
+        says=lambda j: j["changes"][0]["outcome"] == "missing"),
     Row("location/set", "100", "10.0.0.20", "192.0.2.3", "--mac=02:00:00:00:00:20"),
     Row("location/show", "100", text="10.0.0.20",
         says=lambda j: named(j["locations"], ip="10.0.0.20", kind="remote", vtep="192.0.2.3")),

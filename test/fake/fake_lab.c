@@ -489,7 +489,8 @@ void fake_lab_sessions(
 	struct engine *engine = lab->host[host].engine;
 	struct vport *v = fake_lab_vport(lab, host, vport);
 	const uint16_t versions[VPORT_PLUGINS_MAX] = {0};
-	struct import_context context = {.vport = v, .state_versions = versions, .operator= true };
+	struct import_context context = {
+		.vport = v, .state_versions = versions, .by_operator = true};
 	int reader = engine_reader_register(engine);
 	enum drop_reason reason;
 

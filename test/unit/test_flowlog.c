@@ -304,7 +304,7 @@ static void moves(struct pair *p)
 {
 	static const uint16_t versions[VPORT_PLUGINS_MAX];
 	struct import_context context = {
-		.vport = p->v_d, .state_versions = versions, .operator= true };
+		.vport = p->v_d, .state_versions = versions, .by_operator = true};
 	struct session *living[SLAB_CHUNK_SESSIONS];
 	struct session_record record;
 	enum drop_reason reason;

@@ -54,7 +54,7 @@ static enum import_outcome session_moves(struct pair *p, enum drop_reason *reaso
 {
 	static const uint16_t versions[VPORT_PLUGINS_MAX];
 	struct import_context context = {
-		.vport = p->v_d, .state_versions = versions, .operator= true };
+		.vport = p->v_d, .state_versions = versions, .by_operator = true};
 	struct session *living[SLAB_CHUNK_SESSIONS];
 	struct session_record record;
 	struct session_walk walk;
