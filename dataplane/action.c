@@ -78,20 +78,18 @@ static inline bool meter_takes(
 	return true;
 }
 
-/* A run of packets of one meter takes its lock once. *sets: all that plugins chose in the burst. */
-static bool meter_burst(struct worker *w, struct burst *b, uint8_t *sets)
+/* A run of packets of one meter takes its lock once. */
+static bool meter_burst(struct worker *w, struct burst *b)
 {
 	struct vport_meter *held = NULL;
 	bool dropped = false;
 
-	*sets = 0;
 	for (uint16_t i = 0; i < b->count; i++) {
 		struct pkt *p = b->pkt[i];
 		struct vport *v = p->session->vport;
 		const struct session_actions action = session_actions(p->session);
 		uint8_t number = action.meter[p->dir];
 
-		*sets |= action.set;
 		if (likely(!(action.set & SESSION_ACT_METER)) || number >= VPORT_METERS ||
 			!v->meter[number].used)
 			continue;
@@ -293,15 +291,12 @@ static enum drop_reason act_packet(struct worker *w, struct pkt *p)
 
 void stage_act(struct worker *w, struct burst *b)
 {
-	bool dropped;
-	uint8_t sets;
+	bool dropped = false;
 
-	dropped = meter_burst(w, b, &sets);
-	if (likely(sets == 0))
+	if (likely(b->actions == 0))
 		return;
-	if (unlikely(dropped))
+	if (b->actions & SESSION_ACT_METER && unlikely(meter_burst(w, b)))
 		burst_sweep(w, b);
-	dropped = false;
 	for (uint16_t i = 0; i < b->count; i++) {
 		struct pkt *p = b->pkt[i];
 
