@@ -21,7 +21,7 @@ LABELS = {8: "8", 1000: "1k", 16000: "16k", 262144: "256k", 1000000: "1M"}
 UNIT = "Mpps per cpu-s"
 
 # What is measured, when nothing else is asked for: (frame sizes, sessions, kinds of traffic).
-PLAN = (("64B", 8, ("encap",)), ("64B", 1000, ("encap", "decap", "nat", "mixed")),
+PLAN = (("64B", 8, ("encap",)), ("64B", 1000, ("encap", "decap", "routed", "nat", "mixed")),
         ("64B", 16000, ("encap", "decap", "nat", "mixed")), ("64B", 262144, ("encap",)),
         ("64B", 1000000, ("encap",)), ("IMIX", 1000, ("encap",)), ("IMIX", 16000, ("encap",)))
 
@@ -34,9 +34,11 @@ class Group:
         self.packets = max(sessions, 256)
         self.devices = {}
         self.name = f"{size} {LABELS.get(sessions, sessions)} {kind}"
+        # Public addresses are behind the gateway.
+        self.sent = capture.routed if kind in ("routed", "nat") else capture.inside
 
     def play(self, which, make, once=False):
-        path = self.rig.path(f"{which}-{self.sessions}-{len(self.size)}.pcap")
+        path = self.rig.path(f"{which}-{self.kind}-{self.sessions}-{len(self.size)}.pcap")
         capture.write(path, make, self.sessions, self.size)
         return path if once else f"net_pcap0,rx_pcap={path},infinite_rx=1"
 
@@ -66,16 +68,16 @@ class Group:
         if self.kind == "nat":
             parts = nat_parts()
             answer = capture.outside_to(capture.PUBLIC)
-        if self.kind in ("encap", "nat", "mixed"):
-            inside = self.play("inside", capture.inside)
+        if self.kind != "decap":
+            inside = self.play("inside", self.sent)
         if self.kind in ("decap", "mixed"):
             outside = self.second(self.play("outside", capture.vxlan(answer)))
         if self.kind == "mixed":
             mbufs += self.packets
         whole = config(self.rig, name, self.sessions, mbufs, vports=[vport(inside)], **parts)
         whole["uplink"]["device"] = outside
-        device = Ferry(self.rig, name, whole, outputs={"encap": ("uplink",), "nat": ("uplink",),
-                       "decap": ("v",), "mixed": ("uplink", "v")}[self.kind])
+        device = Ferry(self.rig, name, whole, outputs={
+            "decap": ("v",), "mixed": ("uplink", "v")}.get(self.kind, ("uplink",)))
         device.await_sessions(self.sessions)
         return device
 
@@ -92,7 +94,7 @@ class Group:
                  for flow in (TRACKED if tracked else UNTRACKED)]
         inside, outside = NULL, NULL.replace("null0", "null1")
         if self.kind != "decap":
-            inside = self.play("inside", capture.inside)
+            inside = self.play("inside", self.sent)
         if self.kind in ("decap", "mixed"):
             outside = self.second(self.play("outside", capture.vxlan(capture.outside)))
         outputs = {"decap": ("p0",), "mixed": ("p0", "p1")}.get(self.kind, ("p1",))
@@ -185,7 +187,7 @@ def plan(options):
 def main():
     number = {"type": lambda text: [int(part) for part in text.split(",")]}
     options = arguments(__doc__, (("--sessions",), {**number, "help": "only these numbers"}),
-                        (("--kinds",), {"help": "only these: encap,decap,nat,mixed"}),
+                        (("--kinds",), {"help": "only these: encap,decap,routed,nat,mixed"}),
                         (("--sizes",), {"help": "only these: 64B,IMIX"}),
                         (("--ferry-only",), {"action": "store_true", "help": "without the peers"}))
     result = Result("path")

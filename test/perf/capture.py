@@ -49,16 +49,17 @@ def ethernet(destination, source):
     return mac(destination) + mac(source) + b"\x08\x00"
 
 
-def inside_of(vm, vm_mac):
-    """What another VM sends."""
+def inside_of(vm, vm_mac, to=PEER_MAC):
+    """What a VM sends: to its peers' MAC, or to its gateway's, which makes it a routed hop."""
     def make(session, size):
         host, port = remote(session)
-        return (ethernet(GATEWAY_MAC, vm_mac)
+        return (ethernet(to, vm_mac)
                 + ipv4_udp(address(vm), host, (port, 53), size - 42)).ljust(size, b"\0")
     return make
 
 
 inside = inside_of(VM, VM_MAC)
+routed = inside_of(VM, VM_MAC, GATEWAY_MAC)
 
 
 def outside_to(vm):
@@ -71,6 +72,21 @@ def outside_to(vm):
 
 
 outside = outside_to(VM)
+NEIGHBOUR, NEIGHBOUR_MAC = "10.0.0.6", "02:00:00:00:00:06"
+
+
+def _between(ends, macs, ports, size):
+    return (ethernet(macs[1], macs[0])
+            + ipv4_udp(address(ends[0]), address(ends[1]), ports, size - 42)).ljust(size, b"\0")
+
+
+def to_neighbour(session, size):
+    """What the VM sends to another VM of the host; at most 60000 sessions."""
+    return _between((VM, NEIGHBOUR), (VM_MAC, NEIGHBOUR_MAC), (FIRST_PORT + session, 5000), size)
+
+
+def from_neighbour(session, size):
+    return _between((NEIGHBOUR, VM), (NEIGHBOUR_MAC, VM_MAC), (5000, FIRST_PORT + session), size)
 
 
 def vxlan(make):

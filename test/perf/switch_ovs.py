@@ -37,6 +37,7 @@ UNTRACKED = (f"in_port={P0},ip,actions={VX0}", f"in_port={VX0},ip,actions={P0}")
 PROGRAM = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 POOL = 262144 - 8192  # packets of its one pool that a capture may take
 ZONE = 5
+VHOST = "vhost:"
 
 
 class Ovs:
@@ -124,9 +125,13 @@ class Ovs:
         self.rig.run("ovs-ofctl", *words, env=self.env)
 
     def port(self, bridge, name, device):
-        self.vsctl("add-port", bridge, name, "--", "set", "interface", name, "type=dpdk",
-                   f"ofport_request={PORTS[name]}",
-                   f"options:dpdk-devargs={device}", *self._mtu(device))
+        """A DPDK device, or `vhost:PATH`."""
+        words = ("type=dpdk", f"options:dpdk-devargs={device}", *self._mtu(device))
+        if device.startswith(VHOST):
+            words = ("type=dpdkvhostuserclient",
+                     f"options:vhost-server-path={device.removeprefix(VHOST)}")
+        self.vsctl("add-port", bridge, name, "--", "set", "interface", name,
+                   f"ofport_request={PORTS[name]}", *words)
         error = self.vsctl("get", "interface", name, "error").strip()
         if error not in ("[]", '""'):
             raise RigError(f"Open vSwitch does not take {device}: {error}")
@@ -164,7 +169,10 @@ class Ovs:
     def read(self):
         done = self.done()
         cpu_s, now = sum(map(self.process.cpu_s, self.workers)), time.monotonic()
-        return Reading(seconds=now, done=done, cpu_s=cpu_s)
+        text = call(self.socket, "dpif-netdev/pmd-stats-show")
+        idle, busy = (sum(map(int, re.findall(rf"{kind} cycles: (\d+)", text)))
+                      for kind in ("idle", "processing"))
+        return Reading(seconds=now, done=done, cpu_s=cpu_s, starved=idle, rounds=idle + busy)
 
     def hits(self):
         """Where its lookups ended, per cent."""

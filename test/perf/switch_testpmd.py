@@ -19,24 +19,26 @@ def telemetry(path, command):
 
 
 class Testpmd:
-    """Forwards from its first device to its second one."""
+    """Forwards from its first device to its second one, from a third to a fourth, on core `cpu`
+    (default: the worker's)."""
     endless = True
 
-    def __init__(self, rig, name, mode, devices, packets):
+    def __init__(self, rig, name, mode, devices, packets, cpu=None):
         memory_mb = 200 + (packets + 16384) * 2600 // 1000000
         eal = rig.eal(name, memory_mb, rig.huge_pages(memory_mb))
         if rig.cores == 1:
             raise RigError("testpmd needs a second core")
+        cpu = rig.worker_core if cpu is None else cpu
         self.name = name
         vdevs = [word for device in devices for word in ("--vdev", device)]
-        cores = f"{rig.control_core},{rig.worker_core}"
-        self.process = Process(rig, name, "dpdk-testpmd", *eal, "-l", cores, *vdevs, "--",
+        cores = f"0@{rig.control_core},1@{cpu}"
+        self.process = Process(rig, name, "dpdk-testpmd", *eal, "--lcores", cores, *vdevs, "--",
                                f"--forward-mode={mode}", "--nb-cores=1", "--no-flush-rx",
                                f"--total-num-mbufs={packets + 16384}", "--stats-period=3600",
                                "--no-mlockall")
         self.socket = f"{self.runtime_dir()}/{rig.name}-{name}/dpdk_telemetry.v2"
         self.process.wait_ready(lambda: self.stats(1)["opackets"] > 0)
-        self.worker = self.process.thread(f"rte-worker-{rig.worker_core}")
+        self.worker = self.process.thread("rte-worker-1")
 
     @staticmethod
     def runtime_dir():
