@@ -46,6 +46,9 @@ int config_error_format(const struct config_error *err, char *buffer, size_t siz
 /* Write the config as YAML, with every default, that loads to an equal config; also after a tool
  * that speaks YAML 1.1 read and rewrote it. 0 or -errno of the stream. */
 int config_show(const struct config *config, FILE *out);
+/* The same without what is as it would be anyway: what another version, with other options, can
+ * read as long as none of those is used. */
+int config_show_brief(const struct config *config, FILE *out);
 
 /* Write the reference of all options as Markdown (config/REFERENCE.md). 0 or -errno. */
 int config_reference(FILE *out);

@@ -102,11 +102,17 @@ static void show_value(FILE *out, const struct config_option *option, const void
 		show_quoted(out, text);
 }
 
-static void show_section(FILE *out, const struct config_section *section, const void *base,
-	unsigned depth, bool dash);
+/* How sections are written. */
+struct show {
+	FILE *out;
+	bool brief; /* without what is so anyway */
+};
 
-static void show_sections(
-	FILE *out, const struct config_option *option, const void *base, unsigned depth)
+static void show_section(const struct show *show, const struct config_section *section,
+	const void *base, unsigned depth, bool dash);
+
+static void show_sections(const struct show *show, const struct config_option *option,
+	const void *base, unsigned depth)
 {
 	uint32_t count;
 	const char *entries = config_entries(option, base, &count);
@@ -114,13 +120,14 @@ static void show_sections(
 	for (uint32_t i = 0; i < count; i++) {
 		const char *entry = entries + (size_t)i * option->size;
 
-		show_section(out, option->section, entry, depth + 1, true);
+		show_section(show, option->section, entry, depth + 1, true);
 	}
 }
 
-static void show_list(
-	FILE *out, const struct config_option *option, const void *base, unsigned depth)
+static void show_list(const struct show *show, const struct config_option *option, const void *base,
+	unsigned depth)
 {
+	FILE *out = show->out;
 	uint32_t count;
 	const char *entries = config_entries(option, base, &count);
 
@@ -129,7 +136,7 @@ static void show_list(
 		fputs(" []\n", out);
 	else if (option->type == CONFIG_TYPE_SECTION) {
 		fputc('\n', out);
-		show_sections(out, option, base, depth + 1);
+		show_sections(show, option, base, depth + 1);
 	} else {
 		for (uint32_t i = 0; i < count; i++) {
 			fputs(i == 0 ? " [" : ", ", out);
@@ -149,17 +156,49 @@ static bool option_is_unset(const struct config_option *option, const void *base
 	       config_value_is_unset(option, config_field(option, base));
 }
 
-static void show_option(
-	FILE *out, const struct config_option *option, const void *base, unsigned depth)
+static bool section_is_default(const struct config_section *section, const void *base);
+
+/* Left out, it loads to the same. */
+static bool option_is_default(const struct config_option *option, const void *base)
 {
+	char buffer[CONFIG_VALUE_TEXT_MAX];
+	uint32_t count;
+
+	if (option->required)
+		return false;
 	if (option->list) {
-		show_list(out, option, base, depth);
+		config_entries(option, base, &count);
+		return count == 0;
+	}
+	if (option->type == CONFIG_TYPE_SECTION)
+		return section_is_default(option->section, config_field(option, base));
+	return option->fallback && option->given_offset == 0 &&
+	       strcmp(option->fallback,
+		       config_value_show(option, config_field(option, base), buffer)) == 0;
+}
+
+static bool section_is_default(const struct config_section *section, const void *base)
+{
+	for (unsigned i = 0; i < section->n_options; i++)
+		if (!option_is_unset(&section->options[i], base) &&
+			!option_is_default(&section->options[i], base))
+			return false;
+	return true;
+}
+
+static void show_option(const struct show *show, const struct config_option *option,
+	const void *base, unsigned depth)
+{
+	FILE *out = show->out;
+
+	if (option->list) {
+		show_list(show, option, base, depth);
 		return;
 	}
 	fprintf(out, "%s:", option->key);
 	if (option->type == CONFIG_TYPE_SECTION) {
 		fputc('\n', out);
-		show_section(out, option->section, config_field(option, base), depth + 1, false);
+		show_section(show, option->section, config_field(option, base), depth + 1, false);
 	} else if (option->type == CONFIG_TYPE_TREE) {
 		show_tree(out, *(const struct config_tree **)config_field(option, base), depth);
 	} else {
@@ -169,22 +208,45 @@ static void show_option(
 	}
 }
 
+/* An empty list of the file itself may mean another thing than none (`plugins`). */
+static bool option_goes_unsaid(const struct show *show, const struct config_section *section,
+	const struct config_option *option, const void *base)
+{
+	if (option_is_unset(option, base))
+		return true;
+	if (!show->brief || (option->list && section == &config_section_root))
+		return false;
+	return option_is_default(option, base);
+}
+
 /* With `dash` it is an entry of a list, whose first option stands behind the dash. */
-static void show_section(FILE *out, const struct config_section *section, const void *base,
-	unsigned depth, bool dash)
+static void show_section(const struct show *show, const struct config_section *section,
+	const void *base, unsigned depth, bool dash)
 {
 	for (unsigned i = 0; i < section->n_options; i++) {
-		if (option_is_unset(&section->options[i], base))
+		if (option_goes_unsaid(show, section, &section->options[i], base))
 			continue;
-		show_indent(out, dash ? depth - 1 : depth);
-		fputs(dash ? "- " : "", out);
+		show_indent(show->out, dash ? depth - 1 : depth);
+		fputs(dash ? "- " : "", show->out);
 		dash = false;
-		show_option(out, &section->options[i], base, depth);
+		show_option(show, &section->options[i], base, depth);
 	}
+}
+
+static int show_all(const struct config *config, FILE *out, bool brief)
+{
+	const struct show show = {.out = out, .brief = brief};
+
+	show_section(&show, &config_section_root, config, 0, false);
+	return fflush(out) == 0 && !ferror(out) ? 0 : -EIO;
 }
 
 int config_show(const struct config *config, FILE *out)
 {
-	show_section(out, &config_section_root, config, 0, false);
-	return fflush(out) == 0 && !ferror(out) ? 0 : -EIO;
+	return show_all(config, out, false);
+}
+
+int config_show_brief(const struct config *config, FILE *out)
+{
+	return show_all(config, out, true);
 }

@@ -144,7 +144,7 @@ static int part_write(const struct config *part, struct wire_writer *w)
 
 	if (!file)
 		return -ENOMEM;
-	rc = config_show(part, file);
+	rc = config_show_brief(part, file);
 	if (fclose(file) != 0)
 		rc = -ENOMEM;
 	if (rc == 0)

@@ -3,8 +3,14 @@
 """session/save, session/load and session/apply, by the stock ovs-appctl, on a ferryd with sessions."""
 import json
 import os
+import socket
+import sys
 
 from kit import CONFIG, Daemon, check, equal, run_tests
+
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden")
+sys.path.insert(0, GOLDEN)
+from decode import decode  # pylint: disable=wrong-import-position,import-error
 
 WEB = {"proto": "tcp", "local": "10.0.0.5", "local_port": 80, "remote": "10.0.0.9", "remote_port": 40000}
 OPEN = {**WEB, "op": "add", "state": "tcp-established", "opened_by": "remote"}
@@ -63,6 +69,32 @@ def test_saved_sessions_are_loaded_as_they_were():
         d.wait_for_sessions()
         d.say("session/load", path, "v")
         equal([s["remote_port"] for s in sessions(d, "--proto=tcp")], [40000], "TCP after a restart")
+
+
+def test_the_file_of_version_1_is_loaded_as_it_was_saved():
+    path = os.path.join(GOLDEN, "sessions-v1")
+    with open(path, "rb") as file:
+        saved = decode(file.read())[1][3]
+    with Daemon() as d:
+        d.wait_for_sessions()
+        d.say("session/flush")
+        answer = d.json("session/load", path, "v")
+        equal((answer["read"], answer["installed"]), (len(saved), len(saved)), "read, installed")
+        names = {"tcp": 6, "udp": 17, "icmp": 1, "sctp": 132, "47": 47}
+
+        def of_dump(row):
+            sides = [(row[s]["packets"], row[s]["bytes"], row[s].get("seq_end", 0), row[s].get("window_max", 0))
+                     for s in ("out", "in")]
+            return (names[row["proto"]], row["local"], row["remote"], row["local_port"], row["remote_port"], *sides)
+
+        def of_file(it):
+            sides = [(it[s]["packets"], it[s]["bytes"], it[s].get("end", 0) if it["proto"] == 6 else 0,
+                      it[s].get("window", 0)) for s in ("egress", "ingress")]
+            return (it["proto"], *(socket.inet_ntoa(bytes.fromhex(it[s])) for s in ("local", "remote")),
+                    it["local_port"], it["remote_port"], *sides)
+
+        equal(sorted(of_dump(row) for row in d.json("session/dump")["sessions"]), sorted(map(of_file, saved)),
+              "sessions")
 
 
 def test_each_session_of_a_file_is_decided_on_its_own():

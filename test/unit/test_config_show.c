@@ -24,29 +24,70 @@ static struct config *load_file(const char *path)
 	return config;
 }
 
-static char *show_text(const struct config *config)
+static char *text_of(int (*show)(const struct config *, FILE *), const struct config *config)
 {
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
 
-	assert_int_equal(config_show(config, out), 0);
+	assert_int_equal(show(config, out), 0);
 	fclose(out);
 	return text;
+}
+
+static char *show_text(const struct config *config)
+{
+	return text_of(config_show, config);
 }
 
 /* Shown and loaded again it is equal, and shown again it is the same text. */
 static void assert_round_trip(const struct config *config)
 {
-	char *once = show_text(config), *twice;
-	struct config *again = case_load(once);
+	char *once = show_text(config), *twice, *brief = text_of(config_show_brief, config);
+	struct config *again = case_load(brief);
 
+	assert_true(config_equal(config, again));
+	assert_true(strlen(brief) < strlen(once));
+	config_free(again);
+	free(brief);
+	again = case_load(once);
 	assert_true(config_equal(config, again));
 	twice = show_text(again);
 	assert_string_equal(once, twice);
 	config_free(again);
 	free(once);
 	free(twice);
+}
+
+static void a_brief_config_has_no_word_on_what_is_as_it_is_anyway(void **state)
+{
+	struct config *config = case_load("vpcs: [{name: a, vni: 5}]\n"
+					  "plugins: []\n"
+					  "vports: [{name: v, vpc: a, mac: '02:00:00:00:00:05', "
+					  "ips: 10.0.0.5, mtu: 1400,\n"
+					  "  port: {path: /tmp/v}}]\n");
+	char *text = text_of(config_show_brief, config);
+
+	(void)state;
+	assert_string_equal(text, "peers: []\n"
+				  "vpcs:\n"
+				  "  - name: \"a\"\n"
+				  "    vni: 5\n"
+				  "vports:\n"
+				  "  - name: \"v\"\n"
+				  "    vpc: \"a\"\n"
+				  "    mac: \"02:00:00:00:00:05\"\n"
+				  "    mtu: 1400\n"
+				  "    ips: [\"10.0.0.5\"]\n"
+				  "    port:\n"
+				  "      path: \"/tmp/v\"\n"
+				  "locations: []\n"
+				  "groups: []\n"
+				  "plugins: []\n"
+				  "external_networks: []\n"
+				  "nat_leases: []\n");
+	free(text);
+	config_free(config);
 }
 
 static void every_option_survives_show_and_load(void **state)
@@ -256,6 +297,7 @@ static void a_full_disk_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_brief_config_has_no_word_on_what_is_as_it_is_anyway),
 		cmocka_unit_test(every_option_survives_show_and_load),
 		cmocka_unit_test(the_full_file_of_this_test_has_every_option),
 		cmocka_unit_test(every_row_of_the_options_table_is_whole),

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* UDP, ICMP with its errors, SCTP, and protocols that nobody knows. */
+#include <errno.h>
+
+#include "dataplane/addr.h"
+#include "dataplane/session_record.h"
 #include "test/unit/track_fixture.h"
 
 static void an_answer_makes_a_udp_session_live_longer(void **unused)
@@ -446,6 +450,30 @@ static void each_state_belongs_to_one_protocol(void **unused)
 	assert_true(track_state_valid(IPPROTO_SCTP, SESSION_SCTP_INIT));
 }
 
+/* Trackers look into tables by the state. */
+static void a_record_in_a_state_of_another_protocol_is_malformed(void **unused)
+{
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_SCTP, 47};
+	struct session_record record = {
+		.tuple = {.local = addr_from_v4(1), .remote = addr_from_v4(2), .vni = 100},
+		.birth_id = 1};
+	uint8_t bytes[SESSION_RECORD_MAX];
+
+	for (size_t i = 0; i < RTE_DIM(protos); i++)
+		for (int state = 0; state < SESSION_STATE_COUNT + 3; state++) {
+			struct session_record out;
+			int len;
+
+			record.tuple.proto = protos[i];
+			record.state = (uint64_t)state;
+			len = session_record_pack(&record, bytes, sizeof(bytes), NULL);
+			assert_true(len > 0);
+			assert_int_equal(session_record_unpack(bytes, (size_t)len, &out, NULL),
+				track_state_valid(protos[i], (enum session_state)state) ? len
+											: -EBADMSG);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,6 +497,7 @@ int main(void)
 		cmocka_unit_test(a_chunk_behind_data_ends_the_association_too),
 		cmocka_unit_test(an_error_about_sctp_must_quote_its_tag),
 		cmocka_unit_test(each_state_belongs_to_one_protocol),
+		cmocka_unit_test(a_record_in_a_state_of_another_protocol_is_malformed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
