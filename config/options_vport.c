@@ -50,7 +50,8 @@ static const struct config_option vport[] = {
 	OPTION(config_vport, name, NAME, .max = NAME_MAX_LEN, .required = true,
 		.effect = CONFIG_EFFECT_RECREATE, .help = "Name of the vport; equal on all hosts."),
 	OPTION(config_vport, uuid, UUID, .effect = CONFIG_EFFECT_RECREATE,
-		.help = "Of this life of the vport. Unset: made when it starts."),
+		.help = "Of this life of the vport; a move looks for it beside the name. Unset: "
+			"none."),
 	OPTION(config_vport, vm, NAME, .max = NAME_MAX_LEN, .effect = CONFIG_EFFECT_RECREATE,
 		.help = "VM that has the vport; vports of one VM move together. Unset: its name."),
 	OPTION(config_vport, vpc, NAME, .max = NAME_MAX_LEN, .required = true,
@@ -59,7 +60,7 @@ static const struct config_option vport[] = {
 		.help = "MAC of the VM. No other is let out."),
 	OPTION(config_vport, mtu, UINT, .fallback = "0", .unit = "bytes", .max = 9600,
 		.effect = CONFIG_EFFECT_RECREATE,
-		.help = "Largest IP packet to and from the VM. 0: what fits the uplink."),
+		.help = "Largest IP packet to the VM; longer ones are dropped. 0: 1500."),
 	OPTION_LIST(config_vport, ips, ADDRESS, .required = true, .entries_max = 32,
 		.help = "Addresses of the VM, IPv4 and IPv6."),
 	OPTION_LIST(config_vport, allowed_address_pairs, SECTION, .entries_max = 32,

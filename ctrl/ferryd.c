@@ -113,6 +113,35 @@ static int options_parse(struct options *options, int argc, char **argv)
 	return -EINVAL;
 }
 
+/*
+ * --check, beyond what a load sees: plugins are asked, in an engine that is only for them. Nothing
+ * of a ferryd that runs is touched.
+ */
+static int config_check(const struct options *options, const struct config *config)
+{
+	struct config least = *config;
+	char error[ENGINE_ERROR_MAX], prefix[32];
+	int rc;
+
+	snprintf(prefix, sizeof(prefix), "ferry-check-%d", (int)getpid());
+	least.dpdk = (struct config_dpdk){.memory_mb = 64,
+		.no_huge = true,
+		.in_memory = true,
+		.no_pci = true,
+		.file_prefix = prefix};
+	rc = eal_start(&least, prefix, error, sizeof(error));
+	if (rc == 0) {
+		rc = setup_check(config, options->plugin_dir, error, sizeof(error));
+		eal_stop();
+	}
+	if (rc == 0)
+		printf("%s: good\n", options->config);
+	else
+		fprintf(stderr, "ferryd: %s%s%s\n", options->config, daemon_fault_joint(error),
+			error);
+	return rc;
+}
+
 static int config_read(const char *path, struct config **config)
 {
 	struct config_error fault;
@@ -366,9 +395,30 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 	loop_stop(f->daemon.loop);
 }
 
+/* Vports that would go must not be in a move. */
+static int reload_vports_free(
+	const struct daemon *d, const struct config *next, char *error, size_t error_len)
+{
+	struct config_diff diff;
+	int rc = config_diff(d->config, next, &diff);
+
+	if (rc != 0)
+		return rc;
+	for (uint32_t i = 0; i < diff.n_changes && rc == 0; i++) {
+		const struct config_change *change = &diff.changes[i];
+
+		if (change->object == CONFIG_OBJECT_VPORT && change->before &&
+			(!change->after || change->effect == CONFIG_EFFECT_RECREATE))
+			rc = mover_vport_free(d->mover, change->name, error, error_len);
+	}
+	config_diff_free(&diff);
+	return rc;
+}
+
 int daemon_reload(struct daemon *d, const char *path)
 {
 	struct config *next, *old = d->config;
+	char error[ENGINE_ERROR_MAX];
 	struct config_error fault;
 	int rc = config_load(path, &next, &fault);
 
@@ -377,8 +427,12 @@ int daemon_reload(struct daemon *d, const char *path)
 		config_error_format(&fault, d->reload_error, sizeof(d->reload_error));
 		return rc;
 	}
-	rc = setup_reload(d->setup, next, d->reload_error, sizeof(d->reload_error));
+	rc = reload_vports_free(d, next, error, sizeof(error));
+	if (rc == 0)
+		rc = setup_reload(d->setup, next, error, sizeof(error));
 	if (rc != 0) {
+		snprintf(d->reload_error, sizeof(d->reload_error), "%s%s%s", path,
+			daemon_fault_joint(error), error);
 		config_free(next);
 		return rc;
 	}
@@ -493,9 +547,9 @@ int main(int argc, char **argv)
 	if (config_read(f->options.config, &f->daemon.config) != 0)
 		return EXIT_CONFIG;
 	if (f->options.check) {
-		printf("%s: good\n", f->options.config);
+		code = config_check(&f->options, f->daemon.config) == 0 ? 0 : EXIT_CONFIG;
 		config_free(f->daemon.config);
-		return 0;
+		return code;
 	}
 	f->daemon.config_path = f->options.config;
 	signal(SIGPIPE, SIG_IGN);

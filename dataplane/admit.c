@@ -22,12 +22,8 @@ static enum drop_reason check_source(const struct pkt *p, const struct session_t
 {
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, const struct rte_ether_hdr *);
 
-	if (!rte_is_same_ether_addr(&ether->src_addr, &p->vport->mac))
-		return DROP_SPOOF_MAC;
 	/* An error comes from the vport, but quotes a packet that was sent to it. */
-	if (!vport_owns(p->vport, &tuple->local))
-		return DROP_SPOOF_IP;
-	return DROP_NONE;
+	return vport_speaks(p->vport, &ether->src_addr, &tuple->local);
 }
 
 static enum drop_reason check_destination_mac(const struct worker *w, const struct pkt *p)
@@ -36,7 +32,7 @@ static enum drop_reason check_destination_mac(const struct worker *w, const stru
 	const struct vport *v = p->vport;
 	uint32_t vni = session_key_vni(&p->key);
 
-	if (rte_is_same_ether_addr(&ether->dst_addr, &v->mac) ||
+	if (vport_has_mac(v, &ether->dst_addr) ||
 		rte_is_same_ether_addr(&ether->dst_addr, &v->vpc->gateway_mac) ||
 		!(p->flags & PKT_FROM_UPLINK) ||
 		rte_is_same_ether_addr(&ether->dst_addr, &w->engine->uplink->params.gateway_mac))

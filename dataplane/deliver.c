@@ -266,6 +266,18 @@ static __rte_always_inline void deliver_egress(struct worker *w, struct pkt *p)
 		deliver_local(w, p, location);
 }
 
+/* To the MAC that the VM uses with the address it is sent to. */
+static __rte_noinline void deliver_pair_mac(const struct pkt *p, struct rte_ether_hdr *ether)
+{
+	struct in6_addr local;
+
+	if (p->flags & PKT_IPV6)
+		memcpy(&local, ((const struct rte_ipv6_hdr *)pkt_l3(p))->dst_addr, sizeof(local));
+	else
+		local = addr_from_v4(((const struct rte_ipv4_hdr *)pkt_l3(p))->dst_addr);
+	ether->dst_addr = vport_mac_of(p->vport, &local);
+}
+
 static __rte_always_inline void deliver_ingress(struct worker *w, struct pkt *p)
 {
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *);
@@ -275,6 +287,8 @@ static __rte_always_inline void deliver_ingress(struct worker *w, struct pkt *p)
 		return;
 	}
 	ether->dst_addr = p->vport->mac;
+	if (unlikely(atomic_load_explicit(&p->vport->pair_macs, memory_order_relaxed)))
+		deliver_pair_mac(p, ether);
 	port_count(&w->stats->delivered, 1);
 	vport_add(w, p->vport, p->mbuf);
 }

@@ -178,6 +178,7 @@ struct vport_spec {
 	uint16_t ip_count;
 	const struct in6_addr *allowed; /* prefixes */
 	const uint8_t *allowed_plen;
+	const struct rte_ether_addr *allowed_mac; /* NULL, or zero for one: the vport's */
 	uint16_t allowed_count;
 	const char *const *groups;
 	uint16_t group_count;

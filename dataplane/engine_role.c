@@ -71,9 +71,11 @@ int engine_identities_add(struct engine *engine, struct vport *v)
 	/* Whole addresses among the allowed pairs: whoever comes first answers for them. */
 	for (uint16_t i = 0; i < own->allowed_count && rc == 0; i++) {
 		spec.addr = own->allowed[i];
+		spec.mac = own->allowed_mac[i];
 		if (own->allowed_plen[i] == 128)
 			identity_set(engine, v, &spec);
 	}
+	spec.mac = v->mac;
 	for (struct vport_identity *id = v->identities; id && rc == 0; id = id->next) {
 		spec.vni = id->id.vni;
 		spec.addr = id->id.addr;

@@ -15,6 +15,7 @@
 
 #include "dataplane/engine_parts.h"
 #include "dataplane/hold.h"
+#include "dataplane/session_import.h"
 #include "dataplane/session_journal.h"
 #include "dataplane/worker.h"
 
@@ -116,11 +117,24 @@ static struct vport_addresses *addresses_make(const struct vport_spec *spec)
 		memcpy(own->allowed, spec->allowed, own->allowed_count * sizeof(*own->allowed));
 		memcpy(own->allowed_plen, spec->allowed_plen, own->allowed_count);
 	}
+	for (uint16_t i = 0; i < own->allowed_count; i++) {
+		own->allowed_mac[i] = spec->mac;
+		if (spec->allowed_mac && !rte_is_zero_ether_addr(&spec->allowed_mac[i]))
+			own->allowed_mac[i] = spec->allowed_mac[i];
+	}
 	for (uint16_t i = 0; i < VPORT_GROUPS_MAX; i++)
 		own->group_name[i] = own->group[i];
 	for (uint16_t i = 0; i < own->group_count; i++)
 		snprintf(own->group[i], sizeof(own->group[i]), "%s", spec->groups[i]);
 	return own;
+}
+
+static bool has_pair_macs(const struct vport_addresses *own, const struct rte_ether_addr *mac)
+{
+	for (uint16_t i = 0; i < own->allowed_count; i++)
+		if (!rte_is_same_ether_addr(&own->allowed_mac[i], mac))
+			return true;
+	return false;
 }
 
 static void plugin_view_fill(struct vport *v, const struct vport_addresses *own)
@@ -175,6 +189,7 @@ static struct vport *vport_alloc(struct engine *engine, const struct vport_spec 
 	for (unsigned int i = 0; i < VPORT_METERS; i++)
 		rte_spinlock_init(&v->meter[i].lock);
 	atomic_store(&v->addresses, own);
+	atomic_store(&v->pair_macs, has_pair_macs(own, &spec->mac));
 	v->engine = engine;
 	return v;
 }
@@ -405,6 +420,7 @@ static struct vport_addresses *vport_readdress(
 	plugins_hold(engine);
 	pthread_mutex_lock(&engine->mutex);
 	old = atomic_exchange(&v->addresses, own);
+	atomic_store(&v->pair_macs, has_pair_macs(own, &v->mac));
 	plugin_view_change(v, own);
 	*rc = engine_identities_add(engine, v);
 	if (*rc == 0)
@@ -439,19 +455,45 @@ static int vport_change(struct engine *engine, struct vport *v, const struct vpo
 	return 0;
 }
 
+static bool pair_in(const struct vport_addresses *own, const struct in6_addr *addr, uint8_t plen)
+{
+	for (uint16_t i = 0; i < own->allowed_count; i++)
+		if (own->allowed_plen[i] == plen && addr_equal(&own->allowed[i], addr))
+			return true;
+	return false;
+}
+
+/* Is there one before that is not there now? */
+static bool addresses_lost(const struct vport_addresses *before, const struct vport_addresses *now)
+{
+	uint16_t same = 0;
+
+	for (uint16_t i = 0; i < before->ip_count; i++)
+		for (uint16_t n = 0; n < now->ip_count; n++)
+			same += addr_equal(&before->ip[i], &now->ip[n]);
+	for (uint16_t i = 0; i < before->allowed_count; i++)
+		if (!pair_in(now, &before->allowed[i], before->allowed_plen[i]))
+			return true;
+	return same < before->ip_count;
+}
+
 int engine_vport_change(struct engine *engine, struct vport *v, const struct vport_spec *spec,
 	char *error, size_t error_len)
 {
 	struct vport_addresses *unused = addresses_make(spec);
 	struct error_line line = {.text = error, .len = error_len};
+	bool lost;
 	int rc;
 
 	if (!unused)
 		return engine_fail(error, error_len, -ENOMEM, "out of memory");
 	pthread_mutex_lock(&engine->vport_mutex);
 	rc = vport_change(engine, v, spec, &unused, &line);
+	lost = rc == 0 && addresses_lost(unused, atomic_load(&v->addresses));
 	pthread_mutex_unlock(&engine->vport_mutex);
 	engine_grace(engine);
+	if (lost)
+		session_import_disown(v);
 	free(unused);
 	if (rc == 0)
 		engine_policy_changed(engine, v);

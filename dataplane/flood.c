@@ -66,14 +66,12 @@ static enum drop_reason flood_source_ok(const struct pkt *p)
 		return DROP_NONE;
 	if (role_duty(vport_role(p->vport)) != ROLE_DUTY_FORWARD)
 		return DROP_PASSIVE;
-	if (!rte_is_same_ether_addr(&ether->src_addr, &p->vport->mac))
-		return DROP_SPOOF_MAC;
 	parse_tuple(p, &tuple);
 	/* DHCP and duplicate address detection speak from the unspecified address. */
-	if (vport_owns(p->vport, &tuple.local) || addr_equal(&tuple.local, &any) ||
+	if (addr_equal(&tuple.local, &any) ||
 		(addr_is_v4(&tuple.local) && addr_to_v4(&tuple.local) == 0))
-		return DROP_NONE;
-	return DROP_SPOOF_IP;
+		return vport_has_mac(p->vport, &ether->src_addr) ? DROP_NONE : DROP_SPOOF_MAC;
+	return vport_speaks(p->vport, &ether->src_addr, &tuple.local);
 }
 
 static bool flood_allowed(const struct vpc *vpc, const struct pkt *p)

@@ -42,11 +42,9 @@ bool gateway_input(struct worker *w, struct pkt *p)
 	parse_tuple(p, &tuple);
 	if (role_duty(vport_role(p->vport)) != ROLE_DUTY_FORWARD)
 		p->drop = DROP_PASSIVE;
-	else if (!rte_is_same_ether_addr(&ether->src_addr, &p->vport->mac))
-		p->drop = DROP_SPOOF_MAC;
-	else if (!vport_owns(p->vport, &tuple.local))
-		p->drop = DROP_SPOOF_IP;
-	else if (!icmp_limit_allow(&w->engine->icmp_limit, w->now_ns))
+	else
+		p->drop = vport_speaks(p->vport, &ether->src_addr, &tuple.local);
+	if (p->drop == DROP_NONE && !icmp_limit_allow(&w->engine->icmp_limit, w->now_ns))
 		p->drop = DROP_ICMP_LIMIT;
 	if (p->drop != DROP_NONE)
 		return true;

@@ -106,14 +106,28 @@ static bool waits_for(const struct worker *w, const struct pkt *p, const struct 
 				atomic_load_explicit(&p->vport->relay_from, memory_order_acquire));
 }
 
+struct location *locate_owner(const struct engine *engine, const struct session_tuple *tuple)
+{
+	struct location *location = location_find(
+		engine->locations, tuple->vni, &tuple->local, rte_be_to_cpu_16(tuple->local_port));
+	const struct vpc *vpc = location ? NULL : engine_vpc_find(engine, tuple->vni);
+	const struct vport *v;
+
+	if (!vpc)
+		return location;
+	/* A VM that a route of the VPC leads to, if it may have that address. */
+	location = locate_route(engine, vpc, &tuple->local);
+	v = location ? atomic_load_explicit(&location->vport, memory_order_acquire) : NULL;
+	return v && vport_owns(v, &tuple->local) ? location : NULL;
+}
+
 enum drop_reason locate_vport(struct worker *w, struct pkt *p)
 {
 	struct session_tuple tuple;
 	struct location *location;
 
 	parse_tuple(p, &tuple);
-	location = location_find(
-		w->engine->locations, tuple.vni, &tuple.local, rte_be_to_cpu_16(tuple.local_port));
+	location = locate_owner(w->engine, &tuple);
 	if (!location)
 		return engine_vpc_find(w->engine, tuple.vni) ? DROP_NO_ROUTE : DROP_UNKNOWN_VNI;
 	switch (atomic_load_explicit(&location->kind, memory_order_acquire)) {

@@ -97,22 +97,24 @@ static enum drop_reason answer_vport(struct worker *w, struct pkt *p, const stru
 {
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, const struct rte_ether_hdr *);
 	const struct vport *v = p->vport;
+	enum drop_reason reason = DROP_NONE;
 	struct rte_ether_addr mac;
 	struct rte_mbuf *m;
 
 	if (role_duty(vport_role(v)) != ROLE_DUTY_FORWARD)
 		return DROP_PASSIVE;
-	if (!rte_is_same_ether_addr(&ether->src_addr, &v->mac) ||
-		!rte_is_same_ether_addr(&q->sender_mac, &v->mac))
+	if (!vport_has_mac(v, &ether->src_addr) || !vport_has_mac(v, &q->sender_mac))
 		return DROP_SPOOF_MAC;
 	/* A probe for an own address asks whether someone else has it: nobody has. */
 	if (vport_owns(v, &q->target))
 		return DROP_CONSUMED;
-	if (!addr_unspecified(&q->sender) && !vport_owns(v, &q->sender))
-		return DROP_SPOOF_IP;
+	if (!addr_unspecified(&q->sender))
+		reason = vport_speaks(v, &q->sender_mac, &q->sender);
+	if (reason != DROP_NONE)
+		return reason;
 	if (!known_mac(w, v, &q->target, &mac))
 		return DROP_NO_ROUTE;
-	m = arp_nd_answer(w->engine->pool, &q->target, &mac, &q->sender, &v->mac);
+	m = arp_nd_answer(w->engine->pool, &q->target, &mac, &q->sender, &q->sender_mac);
 	if (!m)
 		return DROP_NO_MBUF;
 	deliver_vport(w, p->vport, m);
@@ -136,6 +138,7 @@ static enum drop_reason answer_tunnel(struct worker *w, struct pkt *p, const str
 	uint32_t vni = session_key_vni(&p->key);
 	const struct location *location = location_find(w->engine->locations, vni, &q->target, 0);
 	const struct vpc *vpc = engine_vpc_find(w->engine, vni);
+	struct rte_ether_addr mac;
 	const struct vport *v;
 
 	if (vpc && vpc->anchor && location_is_shared(w->engine->locations, vni, &q->target))
@@ -145,16 +148,16 @@ static enum drop_reason answer_tunnel(struct worker *w, struct pkt *p, const str
 		return DROP_CONSUMED;
 	if (role_duty(vport_role(v)) != ROLE_DUTY_FORWARD)
 		return DROP_PASSIVE;
-	return answer_back(w, p, q, &v->mac);
+	mac = vport_mac_of(v, &q->target);
+	return answer_back(w, p, q, &mac);
 }
 
 static enum drop_reason statement_ok(const struct pkt *p)
 {
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, const struct rte_ether_hdr *);
 
-	if (p->dir == PKT_EGRESS && !rte_is_same_ether_addr(&ether->src_addr, &p->vport->mac))
-		return DROP_SPOOF_MAC;
-	return DROP_CONSUMED;
+	return p->dir == PKT_EGRESS && !vport_has_mac(p->vport, &ether->src_addr) ? DROP_SPOOF_MAC
+										  : DROP_CONSUMED;
 }
 
 bool proxy_input(struct worker *w, struct pkt *p)

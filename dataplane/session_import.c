@@ -229,6 +229,40 @@ uint32_t session_import_purge(struct vport *vport, bool moved)
 	return killed;
 }
 
+static uint32_t disown(struct vport *vport, struct session *const *living, uint32_t count)
+{
+	struct session_record record;
+	uint32_t killed = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		session_walk_read(living[i], &record);
+		if (!vport_owns(vport, &record.tuple.local))
+			killed += session_kill(
+				living[i], vport->engine->worker_count, PLUGIN_CLOSE_OPERATOR);
+	}
+	return killed;
+}
+
+uint32_t session_import_disown(struct vport *vport)
+{
+	int reader = engine_reader_register(vport->engine);
+	struct session *living[SLAB_CHUNK_SESSIONS];
+	struct session_walk walk;
+	uint32_t killed = 0;
+	bool end = reader < 0 || role_duty(vport_role(vport)) != ROLE_DUTY_FORWARD;
+
+	session_walk_begin(&walk, vport, 0);
+	while (!end) {
+		engine_reader_online(vport->engine, reader);
+		killed += disown(vport, living, session_walk_next(&walk, living, &end));
+		engine_reader_offline(vport->engine, reader);
+	}
+	session_walk_end(&walk);
+	if (reader >= 0)
+		engine_reader_unregister(vport->engine, reader);
+	return killed;
+}
+
 void session_import_resync(struct vport *vport)
 {
 	struct session *living[SLAB_CHUNK_SESSIONS];

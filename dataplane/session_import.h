@@ -53,6 +53,11 @@ bool session_import_kill(struct vport *vport, struct session *s);
 /* All sessions of a vport: aborted move, or taken elsewhere. Returns how many. */
 uint32_t session_import_purge(struct vport *vport, bool moved);
 
+/* Sessions of addresses that the vport has lost; one that serves. Returns how many. Not from a
+ * reader.
+ */
+uint32_t session_import_disown(struct vport *vport);
+
 /* Degraded activation: windows are not trusted until both sides have been heard. PASSIVE vport. */
 void session_import_resync(struct vport *vport);
 

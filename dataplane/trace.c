@@ -201,16 +201,14 @@ static bool trace_vport(struct trace *t, const struct session_tuple *tuple, cons
 	struct location *location;
 
 	if (t->pkt.dir == PKT_EGRESS) {
-		if (!rte_is_same_ether_addr(&ether->src_addr, &t->pkt.vport->mac))
-			say_drop(t, "admit", DROP_SPOOF_MAC);
-		else if (!vport_owns(t->pkt.vport, &tuple->local))
-			say_drop(t, "admit", DROP_SPOOF_IP);
-		else
-			return true;
-		return false;
+		enum drop_reason reason =
+			vport_speaks(t->pkt.vport, &ether->src_addr, &tuple->local);
+
+		if (reason != DROP_NONE)
+			say_drop(t, "admit", reason);
+		return reason == DROP_NONE;
 	}
-	location = location_find(t->engine->locations, tuple->vni, &tuple->local,
-		rte_be_to_cpu_16(tuple->local_port));
+	location = locate_owner(t->engine, tuple);
 	t->pkt.vport = s ? s->vport : location ? atomic_load(&location->vport) : NULL;
 	if (t->pkt.vport)
 		return true;

@@ -15,6 +15,7 @@
 #include <rte_spinlock.h>
 
 #include "dataplane/addr.h"
+#include "dataplane/drop.h"
 #include "dataplane/plugin.h"
 #include "dataplane/port.h"
 #include "dataplane/role.h"
@@ -58,6 +59,7 @@ struct vport_addresses {
 	struct in6_addr ip[VPORT_IPS_MAX]; /* own: located, announced */
 	struct in6_addr allowed[VPORT_IPS_MAX]; /* allowed-address pairs, prefixes */
 	uint8_t allowed_plen[VPORT_IPS_MAX]; /* mapped */
+	struct rte_ether_addr allowed_mac[VPORT_IPS_MAX];
 	char group[VPORT_GROUPS_MAX][VPORT_NAME_MAX];
 	const char *group_name[VPORT_GROUPS_MAX];
 	uint16_t group_count;
@@ -72,7 +74,7 @@ struct vport_identity {
 struct vport {
 	/* line 0: read per packet */
 	_Atomic uint8_t role; /* enum role */
-	uint8_t has_meters;
+	_Atomic bool pair_macs; /* an allowed-address pair has a MAC of its own */
 	uint16_t id;
 	uint32_t vni;
 	struct rte_ether_addr mac;
@@ -149,6 +151,13 @@ void vport_clock_run(struct vport *v, uint64_t now_ns);
 
 /* May the vport send from (or receive for) this address: its own ips and allowed-address pairs. */
 bool vport_owns(const struct vport *v, const struct in6_addr *addr);
+/* May it speak as this address from this MAC? DROP_NONE, or which of the two is not its own. */
+enum drop_reason vport_speaks(
+	const struct vport *v, const struct rte_ether_addr *mac, const struct in6_addr *addr);
+/* Is it the vport's MAC, or that of one of its pairs? */
+bool vport_has_mac(const struct vport *v, const struct rte_ether_addr *mac);
+/* The MAC the VM uses with an address of its own. */
+struct rte_ether_addr vport_mac_of(const struct vport *v, const struct in6_addr *addr);
 
 static inline enum role vport_role(const struct vport *v)
 {

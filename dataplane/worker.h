@@ -189,6 +189,8 @@ enum drop_reason locate_destination(struct worker *w, const struct vport *v,
 	const struct session_tuple *network, struct location **out);
 /* The same for a session that has no location yet. */
 enum drop_reason locate_session(struct worker *w, struct session *s);
+/* The location of tuple->local: an identity, or a VM here that a route leads to. NULL: none. */
+struct location *locate_owner(const struct engine *engine, const struct session_tuple *tuple);
 /*
  * The vport of an ingress packet's destination, or a reason. An identity that lives elsewhere: the
  * packet goes there (p->mbuf becomes NULL, CONSUMED is returned).

@@ -35,6 +35,9 @@ struct daemon {
 /* Load the file again and go over to it. 0, or -errno with reload_error set and nothing changed. */
 int daemon_reload(struct daemon *daemon, const char *path);
 
+/* Between a file's name and what setup says of its config, which may begin with line and column. */
+const char *daemon_fault_joint(const char *fault);
+
 /* vport/add and vport/del: the config in force with one vport more (its YAML) or less (its name).
  * ctrl/cmd/edit.c */
 int daemon_edit_vport(struct cmd *cmd, const char *text, bool add);

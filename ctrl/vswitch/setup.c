@@ -37,7 +37,7 @@ int setup_plugin_configure(const struct setup *setup, const struct config *confi
 	return 0;
 }
 
-static int setup_plugins(struct setup *setup, char *error, size_t error_len)
+static int setup_plugins(struct setup *setup, bool apply, char *error, size_t error_len)
 {
 	const struct config *config = setup->config;
 	char path[512];
@@ -54,7 +54,7 @@ static int setup_plugins(struct setup *setup, char *error, size_t error_len)
 		rc = engine_plugin_load(setup->engine, path, error, error_len);
 	}
 	if (rc == 0)
-		rc = setup_plugin_configure(setup, config, true, error, error_len);
+		rc = setup_plugin_configure(setup, config, apply, error, error_len);
 	return rc;
 }
 
@@ -71,6 +71,7 @@ static int setup_engine_make(struct setup *setup, char *error, size_t error_len)
 		.polling = from->polling == CONFIG_POLLING_BUSY ? ENGINE_POLL_BUSY
 								: ENGINE_POLL_ADAPTIVE,
 		.sessions = from->sessions,
+		.locations = from->locations,
 		.mbufs = from->mbufs,
 		.mbuf_bytes =
 			from->mbuf_bytes ? (uint16_t)(from->mbuf_bytes + RTE_PKTMBUF_HEADROOM) : 0,
@@ -124,7 +125,7 @@ int setup_create(const struct config *config, const struct setup_options *option
 		setup->options.clock.now_ns = clock_monotonic_ns;
 	rc = setup_engine_make(setup, error, error_len);
 	if (rc == 0)
-		rc = setup_plugins(setup, error, error_len);
+		rc = setup_plugins(setup, true, error, error_len);
 	if (rc == 0)
 		rc = setup_net(setup, error, error_len);
 	for (uint32_t i = 0; i < config->n_vports && rc == 0; i++)
@@ -135,6 +136,31 @@ int setup_create(const struct config *config, const struct setup_options *option
 	}
 	*out = setup;
 	return 0;
+}
+
+/* Enough for plugins to stand in. */
+static const struct config_engine least_engine = {
+	.workers = 1, .sessions = 1024, .locations = 1024, .mbufs = 1024, .fragments = 16};
+
+int setup_check(const struct config *config, const char *plugin_dir, char *error, size_t error_len)
+{
+	struct config least = *config;
+	struct setup *setup = calloc(1, sizeof(*setup));
+	int rc;
+
+	if (!setup)
+		return -ENOMEM;
+	least.engine = least_engine;
+	setup->config = &least;
+	setup->options = (struct setup_options){
+		.plugin_dir = plugin_dir, .clock = {.now_ns = clock_monotonic_ns}};
+	rc = setup_engine_make(setup, error, error_len);
+	if (rc == 0)
+		rc = setup_plugins(setup, false, error, error_len);
+	for (uint32_t i = 0; i < config->n_vports && rc == 0; i++)
+		rc = setup_vport_check(setup, config, &config->vports[i], error, error_len);
+	setup_destroy(setup);
+	return rc;
 }
 
 void setup_destroy(struct setup *setup)

@@ -45,6 +45,12 @@ int setup_create(const struct config *config, const struct setup_options *option
 	struct setup **out, char *error, size_t error_len);
 void setup_destroy(struct setup *setup);
 
+/*
+ * What a load cannot see of a config: are its plugins there, and do they take what it says? EAL
+ * runs; no device, socket or file is touched.
+ */
+int setup_check(const struct config *config, const char *plugin_dir, char *error, size_t error_len);
+
 struct engine *setup_engine(const struct setup *setup);
 const struct config *setup_config(const struct setup *setup);
 
@@ -55,6 +61,9 @@ const struct config *setup_config(const struct setup *setup);
  * frees the old one.
  */
 int setup_reload(struct setup *setup, const struct config *next, char *error, size_t error_len);
+/* The checks alone. -EBUSY: good, as far as can be seen before a restart; *error says for what. */
+int setup_reload_check(
+	const struct setup *setup, const struct config *next, char *error, size_t error_len);
 
 /*
  * One vport of a config as the engine wants it (vport/add, a move's prepare). The caller sets
@@ -66,6 +75,7 @@ struct setup_vport {
 	struct vport_spec spec;
 	struct in6_addr allowed[64];
 	uint8_t allowed_plen[64];
+	struct rte_ether_addr allowed_mac[64];
 	struct plugin_value *plugins;
 };
 int setup_vport_fill(

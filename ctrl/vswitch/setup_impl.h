@@ -32,6 +32,9 @@ int setup_location_apply(
 int setup_location_remove(struct setup *setup, const struct config_location *location);
 int setup_vport_apply(struct setup *setup, const struct config *config,
 	const struct config_vport *vport, char *error, size_t error_len);
+/* Do plugins take its settings, is there its socket's group? */
+int setup_vport_check(const struct setup *setup, const struct config *config,
+	const struct config_vport *vport, char *error, size_t error_len);
 int setup_plugin_configure(const struct setup *setup, const struct config *config, bool apply,
 	char *error, size_t error_len);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctrl/vswitch/setup_impl.h"
+#include "dataplane/vport.h"
 
 /* Applied in this order after removals went the other way. */
 static const enum config_object order[] = {
@@ -36,27 +37,42 @@ static int check_restart(const struct config_diff *diff, char *error, size_t err
 	return 0;
 }
 
-/* A vport that a move holds, or that lives elsewhere, is the runtime store's, not the file's. */
-static int check_vports(
-	const struct setup *setup, const struct config_diff *diff, char *error, size_t error_len)
+static int check_vports(const struct setup *setup, const struct config *next,
+	const struct config_diff *diff, char *error, size_t error_len)
 {
-	for (uint32_t i = 0; i < diff->n_changes; i++) {
-		const struct config_change *change = &diff->changes[i];
-		const struct config_vport *after = change->after;
-		struct setup_vport made = {.config = setup->config, .vport = after};
-		int rc;
+	int rc = 0;
 
-		if (change->object != CONFIG_OBJECT_VPORT || !after)
-			continue;
-		rc = setup_vport_fill(setup, &made, error, error_len);
-		if (rc == 0)
-			rc = engine_plugin_vport_check(
-				setup->engine, made.plugins, error, error_len);
-		setup_vport_clear(&made);
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
+	for (uint32_t i = 0; i < diff->n_changes && rc == 0; i++)
+		if (diff->changes[i].object == CONFIG_OBJECT_VPORT && diff->changes[i].after)
+			rc = setup_vport_check(
+				setup, next, diff->changes[i].after, error, error_len);
+	return rc;
+}
+
+/* All that can be said before anything is touched. */
+static int check_all(const struct setup *setup, const struct config *next,
+	const struct config_diff *diff, char *error, size_t error_len)
+{
+	int rc = check_restart(diff, error, error_len);
+
+	if (rc == 0)
+		rc = check_vports(setup, next, diff, error, error_len);
+	if (rc == 0)
+		rc = setup_plugin_configure(setup, next, false, error, error_len);
+	return rc;
+}
+
+int setup_reload_check(
+	const struct setup *setup, const struct config *next, char *error, size_t error_len)
+{
+	struct config_diff diff;
+	int rc = config_diff(setup->config, next, &diff);
+
+	if (rc != 0)
+		return rc;
+	rc = check_all(setup, next, &diff, error, error_len);
+	config_diff_free(&diff);
+	return rc;
 }
 
 static int object_remove(struct setup *setup, const struct config_change *change)
@@ -108,6 +124,66 @@ static bool goes(const struct config_change *change)
 	return change->before && (!change->after || change->effect == CONFIG_EFFECT_RECREATE);
 }
 
+static bool has_address(const struct config_vport *vport, const struct in6_addr *addr)
+{
+	for (uint32_t i = 0; i < vport->n_ips; i++)
+		if (addr_equal(&vport->ips[i], addr))
+			return true;
+	return false;
+}
+
+/* A vport lets go of what is not its own any more, before another one gets it. */
+static int vport_narrow(struct setup *setup, const struct config *next,
+	const struct config_change *change, char *error, size_t error_len)
+{
+	const struct config_vport *before = change->before;
+	struct vport *v = engine_vport_find(setup->engine, before->name);
+	struct setup_vport kept = {.config = next, .vport = change->after};
+	struct in6_addr ips[VPORT_IPS_MAX];
+	uint16_t count = 0;
+	int rc;
+
+	for (uint32_t i = 0; i < before->n_ips && i < RTE_DIM(ips); i++)
+		if (has_address(change->after, &before->ips[i]))
+			ips[count++] = before->ips[i];
+	if (!v || count == before->n_ips)
+		return 0;
+	rc = setup_vport_fill(setup, &kept, error, error_len);
+	kept.spec.ips = ips;
+	kept.spec.ip_count = count;
+	if (rc == 0)
+		rc = engine_vport_change(setup->engine, v, &kept.spec, error, error_len);
+	setup_vport_clear(&kept);
+	return rc;
+}
+
+static bool settings_differ(const struct vport *v, const struct vport_spec *spec)
+{
+	return atomic_load(&v->quota) != spec->quota || v->track.tcp_liberal != spec->tcp_liberal ||
+	       v->hold_bytes != spec->hold_bytes || v->hold_age_ns != spec->hold_age_ns ||
+	       v->hold_any != spec->hold_any;
+}
+
+/* Vports whose own entry is as it was, but not what follows for them from groups and limits. */
+static int vports_settle(
+	struct setup *setup, const struct config *next, char *error, size_t error_len)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < next->n_vports && rc == 0; i++) {
+		struct setup_vport wanted = {.config = next, .vport = &next->vports[i]};
+		struct vport *v = engine_vport_find(setup->engine, wanted.vport->name);
+
+		if (!v)
+			continue;
+		rc = setup_vport_fill(setup, &wanted, error, error_len);
+		if (rc == 0 && settings_differ(v, &wanted.spec))
+			rc = setup_vport_apply(setup, next, wanted.vport, error, error_len);
+		setup_vport_clear(&wanted);
+	}
+	return rc;
+}
+
 /* From `diff` applied backwards: what has been done is undone by the same functions. */
 static int apply_all(struct setup *setup, const struct config *next, const struct config_diff *diff,
 	char *error, size_t error_len)
@@ -119,11 +195,15 @@ static int apply_all(struct setup *setup, const struct config *next, const struc
 			if (diff->changes[i].object == order[o] && goes(&diff->changes[i]))
 				object_remove(setup, &diff->changes[i]);
 	rc = setup_plugin_configure(setup, next, true, error, error_len);
+	for (uint32_t i = 0; i < diff->n_changes && rc == 0; i++)
+		if (diff->changes[i].object == CONFIG_OBJECT_VPORT && diff->changes[i].before &&
+			diff->changes[i].after && !goes(&diff->changes[i]))
+			rc = vport_narrow(setup, next, &diff->changes[i], error, error_len);
 	for (size_t o = 0; o < RTE_DIM(order) && rc == 0; o++)
 		for (uint32_t i = 0; i < diff->n_changes && rc == 0; i++)
 			if (diff->changes[i].object == order[o] && diff->changes[i].after)
 				rc = object_apply(setup, next, &diff->changes[i], error, error_len);
-	return rc;
+	return rc == 0 ? vports_settle(setup, next, error, error_len) : rc;
 }
 
 int setup_reload(struct setup *setup, const struct config *next, char *error, size_t error_len)
@@ -136,11 +216,7 @@ int setup_reload(struct setup *setup, const struct config *next, char *error, si
 
 	if (rc != 0)
 		return rc;
-	rc = check_restart(&diff, error, error_len);
-	if (rc == 0)
-		rc = check_vports(setup, &diff, error, error_len);
-	if (rc == 0)
-		rc = setup_plugin_configure(setup, next, false, error, error_len);
+	rc = check_all(setup, next, &diff, error, error_len);
 	if (rc == 0) {
 		rc = apply_all(setup, next, &diff, error, error_len);
 		if (rc != 0 && config_diff(next, before, &back) == 0) {

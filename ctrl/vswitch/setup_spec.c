@@ -314,6 +314,7 @@ int setup_vport_fill(
 	for (uint32_t i = 0; i < vport->n_allowed_address_pairs; i++) {
 		made->allowed[i] = vport->allowed_address_pairs[i].ip.addr;
 		made->allowed_plen[i] = vport->allowed_address_pairs[i].ip.len;
+		made->allowed_mac[i] = mac_of(vport->allowed_address_pairs[i].mac);
 	}
 	for (uint32_t i = 0; i < vport->n_groups; i++) {
 		const struct config_group *group = config_group_find(config, vport->groups[i]);
@@ -331,6 +332,7 @@ int setup_vport_fill(
 		.ip_count = (uint16_t)vport->n_ips,
 		.allowed = made->allowed,
 		.allowed_plen = made->allowed_plen,
+		.allowed_mac = made->allowed_mac,
 		.allowed_count = (uint16_t)vport->n_allowed_address_pairs,
 		.groups = (const char *const *)vport->groups,
 		.group_count = (uint16_t)vport->n_groups,
@@ -342,6 +344,7 @@ int setup_vport_fill(
 							   : config->migrate.hold_bytes),
 		.hold_age_ns = (uint64_t)config->migrate.hold_age_ms * 1000000,
 		.hold_any = config->migrate.hold_from == CONFIG_HOLD_ANY,
+		.mtu = (uint16_t)vport->mtu,
 		.plugins = made->plugins,
 		.role = ROLE_OWNER,
 	};
@@ -352,6 +355,18 @@ void setup_vport_clear(struct setup_vport *made)
 {
 	setup_value_free(made->plugins);
 	made->plugins = NULL;
+}
+
+int setup_vport_check(const struct setup *setup, const struct config *config,
+	const struct config_vport *vport, char *error, size_t error_len)
+{
+	struct setup_vport made = {.config = config, .vport = vport};
+	int rc = setup_vport_fill(setup, &made, error, error_len);
+
+	if (rc == 0)
+		rc = engine_plugin_vport_check(setup->engine, made.plugins, error, error_len);
+	setup_vport_clear(&made);
+	return rc;
 }
 
 int setup_vport_apply(struct setup *setup, const struct config *config,
