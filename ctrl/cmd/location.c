@@ -97,6 +97,8 @@ static int read_identity(struct cmd *cmd, uint32_t *vni, struct in6_addr *addr)
 	if (rc != 0)
 		return rc;
 	*vni = (uint32_t)number;
+	if (number == 0)
+		return cmd_fail(cmd, "VNI: 0 is nobody's");
 	if (text_parse_addr(cmd->args[1], addr) != 0)
 		return cmd_fail(cmd, "\"%s\" is no IP address", cmd->args[1]);
 	return 0;

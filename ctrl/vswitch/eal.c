@@ -2,6 +2,7 @@
 #include "ctrl/vswitch/eal.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -74,6 +75,51 @@ static bool config_uses_pci(const struct config *config)
 	return device_is_pci(config->uplink.device);
 }
 
+/* "128 MiB in pages of 2048 kB on node 0, ...": what is free now; "none" at all. */
+static void huge_free(char *text, size_t len)
+{
+	static const char pattern[] = "/sys/devices/system/node/node*/hugepages/hugepages-*kB";
+	unsigned int node, page_kb;
+	unsigned long pages;
+	char path[PATH_MAX];
+	size_t at = 0;
+	glob_t found;
+	FILE *file;
+
+	snprintf(text, len, "none");
+	if (glob(pattern, 0, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc && at < len; i++) {
+		if (sscanf(found.gl_pathv[i],
+			    "/sys/devices/system/node/node%u/hugepages/hugepages-%ukB", &node,
+			    &page_kb) != 2)
+			continue;
+		snprintf(path, sizeof(path), "%s/free_hugepages", found.gl_pathv[i]);
+		file = fopen(path, "r");
+		if (file && fscanf(file, "%lu", &pages) == 1)
+			at += (size_t)snprintf(text + at, len - at,
+				"%s%lu MiB in pages of %u kB on node %u", at ? ", " : "",
+				pages * page_kb / 1024, page_kb, node);
+		if (file)
+			fclose(file);
+	}
+	globfree(&found);
+}
+
+/* Why EAL did not start, as far as it says. */
+static void eal_failure(const struct config_dpdk *dpdk, char *error, size_t error_len)
+{
+	char available[256];
+	int n = snprintf(error, error_len, "DPDK does not start: %s", rte_strerror(rte_errno));
+
+	if (dpdk->no_huge || n < 0 || (size_t)n >= error_len)
+		return;
+	huge_free(available, sizeof(available));
+	snprintf(error + n, error_len - (size_t)n,
+		" (needs %u MiB of huge pages; free: %s; or set dpdk.no_huge)", dpdk->memory_mb,
+		available);
+}
+
 int eal_start(const struct config *config, const char *name, char *error, size_t error_len)
 {
 	const struct config_dpdk *dpdk = &config->dpdk;
@@ -107,11 +153,8 @@ int eal_start(const struct config *config, const char *name, char *error, size_t
 	CPU_ZERO(&cpus);
 	sched_getaffinity(0, sizeof(cpus), &cpus);
 	if (rte_eal_init(a.argc, a.argv) < 0) {
-		snprintf(error, error_len, "DPDK does not start: %s%s", rte_strerror(rte_errno),
-			dpdk->no_huge ? ""
-				      : " (enough free huge pages? see /proc/meminfo, or set "
-					"dpdk.no_huge)");
-		return -rte_errno;
+		eal_failure(dpdk, error, error_len);
+		return rte_errno ? -rte_errno : -EIO;
 	}
 	/* EAL pins the main thread, and threads made later would inherit that. */
 	sched_setaffinity(0, sizeof(cpus), &cpus);
