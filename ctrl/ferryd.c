@@ -247,6 +247,11 @@ static void role_changed(
 	mover_role_changed(((struct ferryd *)arg)->daemon.mover, vport, from, to, effects);
 }
 
+static void rings_heard(void *arg, struct vport *vport, bool up)
+{
+	mover_rings_heard(((struct ferryd *)arg)->daemon.mover, vport, up);
+}
+
 static void rings(void *arg, struct vport *vport, bool up)
 {
 	mover_rings(((struct ferryd *)arg)->daemon.mover, vport, up);
@@ -283,6 +288,7 @@ static int engine_begin(struct ferryd *f)
 		.callbacks = {.log = engine_says,
 			.role_store = role_store,
 			.role_changed = role_changed,
+			.rings_heard = rings_heard,
 			.rings = rings,
 			.relayed_from = relayed_from,
 			.arg = f},

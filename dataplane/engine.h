@@ -47,6 +47,8 @@ struct engine_callbacks {
 	int (*role_store)(void *arg, const struct vport *vport, enum role role, uint64_t epoch);
 	void (*role_changed)(
 		void *arg, struct vport *vport, enum role from, enum role to, uint32_t effects);
+	/* A vport's rings: as soon as it is heard, and when it has taken effect. */
+	void (*rings_heard)(void *arg, struct vport *vport, bool up);
 	void (*rings)(void *arg, struct vport *vport, bool up);
 	/* A host still sends to an identity that has moved away (rate-limited): it does not know.
 	 */

@@ -93,6 +93,8 @@ static void vport_port_event(void *arg, struct port *port, enum port_event event
 		return;
 	}
 
+	if (engine->params.callbacks.rings_heard)
+		engine->params.callbacks.rings_heard(engine->params.callbacks.arg, v, up);
 	engine_role_event(v, up ? ROLE_RINGS_UP : ROLE_RINGS_DOWN, 0);
 	/* The library takes the rings apart next: no worker may be inside, whatever the role. */
 	if (!up)

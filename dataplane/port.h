@@ -94,6 +94,7 @@ struct port_info {
 	uint64_t features; /* vhost: negotiated */
 	uint64_t features_offered;
 	uint64_t reconnects;
+	uint64_t connected_ns; /* vhost: so long ago the front end connected; 0: never */
 	uint16_t rings_broken; /* vhost: not served any more, the guest's index is nonsense */
 	uint64_t ring_resyncs; /* vhost: rings that came up elsewhere than the front end said */
 	char peer[PORT_PATH_MAX + 1]; /* socket path or device name */

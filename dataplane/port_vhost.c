@@ -221,6 +221,7 @@ static void vhost_info(const struct port *port, struct port_info *info)
 	info->features = __atomic_load_n(&p->features, __ATOMIC_RELAXED);
 	info->features_offered = vhost_link_features(p->link);
 	info->reconnects = connects ? connects - 1 : 0;
+	info->connected_ns = vhost_link_connected_ns(p->link);
 	info->ring_resyncs = vhost_link_resyncs(p->link);
 	snprintf(info->peer, sizeof(info->peer), "%s", p->peer);
 	vhost_link_error(p->link, info->last_error, sizeof(info->last_error));

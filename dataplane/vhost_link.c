@@ -32,6 +32,7 @@
 
 #include <rte_lcore.h>
 
+#include "dataplane/clock.h"
 #include "dataplane/port_impl.h"
 #include "dataplane/vhost_gate.h"
 #include "dataplane/vhost_library.h"
@@ -66,6 +67,7 @@ struct vhost_link {
 	unsigned int useless; /* connections in a row that did not serve */
 	uint64_t since_ms, next_ms; /* waiting began; try not before */
 	uint64_t connects, resyncs; /* atomic */
+	uint64_t connected_at_ns; /* atomic; the last one */
 	char error[LINK_ERROR_LEN];
 };
 
@@ -242,6 +244,7 @@ static void link_take(struct vhost_link *link, uint64_t now_ms)
 	vhost_guard_init(&link->gate.guard, link->params.features, link->params.pairs);
 	link->engaged = true;
 	__atomic_store_n(&link->served, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&link->connected_at_ns, clock_monotonic_ns(NULL), __ATOMIC_RELAXED);
 	__atomic_add_fetch(&link->connects, 1, __ATOMIC_RELAXED);
 	link_set_error(link, "");
 }
@@ -491,6 +494,13 @@ void vhost_link_close(struct vhost_link *link)
 uint64_t vhost_link_connects(const struct vhost_link *link)
 {
 	return __atomic_load_n(&link->connects, __ATOMIC_RELAXED);
+}
+
+uint64_t vhost_link_connected_ns(const struct vhost_link *link)
+{
+	uint64_t at_ns = __atomic_load_n(&link->connected_at_ns, __ATOMIC_RELAXED);
+
+	return at_ns ? clock_monotonic_ns(NULL) - at_ns : 0;
 }
 
 uint64_t vhost_link_resyncs(const struct vhost_link *link)

@@ -45,6 +45,8 @@ void vhost_link_close(struct vhost_link *link);
 
 /* Any thread. */
 uint64_t vhost_link_connects(const struct vhost_link *link);
+/* How long ago the last one was made; 0: never. */
+uint64_t vhost_link_connected_ns(const struct vhost_link *link);
 uint64_t vhost_link_resyncs(const struct vhost_link *link); /* see vhost_guard_resyncs() */
 uint64_t vhost_link_features(const struct vhost_link *link); /* offered */
 void vhost_link_error(const struct vhost_link *link, char *error, size_t len);

@@ -27,25 +27,55 @@ void dest_port_loaded(struct move *move, struct move_port *p)
 		move_phase(move, MOVER_VERIFIED);
 }
 
+/* When its VMM connected and when its memory was here: moments that others know. */
+static void port_moments(struct move *move, struct move_port *p)
+{
+	const struct vswitch *v = vswitch_of(move);
+	struct vswitch_port_info info;
+	uint64_t now_ns = move_now_ns(move);
+
+	v->ops->info(v->ctx, p->port, &info);
+	if (info.connected_ns && info.connected_ns < now_ns)
+		p->stamp[MOMENT_CONNECTED] = now_ns - info.connected_ns;
+	p->stamp[MOMENT_LOADED] = atomic_load(&move->loaded_ns);
+}
+
+static void port_tell(struct move *move, struct move_port *p)
+{
+	uint64_t serial = exchange_tell(move->mover);
+
+	pthread_mutex_lock(&move->mover->lock);
+	p->told_serial = serial;
+	pthread_mutex_unlock(&move->mover->lock);
+	/* They may all have heard it before the number stood there. */
+	exchange_told(move->mover);
+}
+
+static int commit_send(struct move *move, struct move_port *p)
+{
+	struct stream_commit commit = {.epoch = p->epoch, .degraded = atomic_load(&p->degraded)};
+	struct wire_writer w = move_writer(move);
+
+	moments_tell(p, &commit);
+	stream_put_commit(&w, &commit);
+	return move_send(move, STREAM_COMMIT, STREAM_SECTION_MOVE, p->index, &w);
+}
+
 static int port_active(struct move *move, struct move_port *p)
 {
 	const struct vswitch *v = vswitch_of(move);
-	struct wire_writer w;
 	int rc;
 
 	if (!p->announced) {
 		p->announced = true;
 		v->ops->announce(v->ctx, p->port);
 		p->stamp[MOMENT_ANNOUNCED] = move_now_ns(move);
-		exchange_tell(move->mover, p->name);
-		p->stamp[MOMENT_PEERS_TOLD] = move_now_ns(move);
+		port_tell(move, p);
+		port_moments(move, p);
 	}
 	if (p->told)
 		return 0;
-	w = move_writer(move);
-	wire_put_u64(&w, p->epoch);
-	wire_put_u8(&w, atomic_load(&p->degraded));
-	rc = move_send(move, STREAM_COMMIT, STREAM_SECTION_MOVE, p->index, &w);
+	rc = commit_send(move, p);
 	if (rc != 0)
 		return rc;
 	p->told = true;

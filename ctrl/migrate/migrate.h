@@ -43,6 +43,23 @@ struct move_step {
 extern const struct move_step move_source_steps[];
 extern const struct move_step move_dest_steps[];
 
+/* Moments of a cutover, per port, on the move's clock; 0: did not happen, or is not known here. */
+enum move_moment {
+	MOMENT_RINGS_DOWN, /* S */
+	MOMENT_FROZEN, /* S */
+	MOMENT_FINAL_SENT, /* S */
+	MOMENT_FINAL_HERE, /* D; S knows it, and the others of D, from the commit */
+	MOMENT_VERIFIED, /* D; S until the commit: heard */
+	MOMENT_LOADED, /* D: the VM's agent says that its memory is there */
+	MOMENT_CONNECTED, /* D: its VMM, the last time */
+	MOMENT_RINGS_UP, /* D */
+	MOMENT_ACTIVE, /* D */
+	MOMENT_ANNOUNCED, /* D */
+	MOMENT_COMMITTED, /* S: heard; D: sent */
+	MOMENT_PEERS_TOLD, /* D: all that can be reached have said that they know */
+	MOMENT_COUNT,
+};
+
 struct move_port {
 	struct move *move;
 	uint32_t index;
@@ -64,7 +81,7 @@ struct move_port {
 	bool sweeps; /* D: there are sessions of before the running walk */
 	uint64_t round, round_done; /* sent, applied */
 	uint64_t changed; /* in the last round */
-	uint64_t round_ns; /* when it was closed */
+	uint64_t round_sent_ns;
 	bool final_sent, verified, committed;
 	uint64_t final_serial;
 	uint64_t epoch; /* of the new owner */
@@ -75,24 +92,9 @@ struct move_port {
 	bool taking_back;
 	uint64_t take_back_until_ns;
 	struct move_sessions sessions;
+	uint64_t told_serial; /* D: of exchange_tell(); under mover->lock */
 	struct vswitch_counts before, after;
-	uint64_t stamp[12]; /* enum move_moment */
-};
-
-/* Moments of a cutover, per port, on the move's clock; 0: did not happen here. */
-enum move_moment {
-	MOMENT_RINGS_DOWN, /* S */
-	MOMENT_FROZEN, /* S */
-	MOMENT_FINAL_SENT, /* S */
-	MOMENT_FINAL_HERE, /* D */
-	MOMENT_VERIFIED, /* D: done; S: heard */
-	MOMENT_RINGS_UP, /* D */
-	MOMENT_ACTIVE, /* D */
-	MOMENT_ANNOUNCED, /* D */
-	MOMENT_COMMITTED, /* S: heard; D: sent */
-	MOMENT_PEERS_TOLD, /* D */
-	MOMENT_HOLD_EMPTY, /* D */
-	MOMENT_COUNT,
+	uint64_t stamp[MOMENT_COUNT];
 };
 
 struct move_time {
@@ -138,10 +140,11 @@ struct move {
 	bool accepted, ready, ready_asked, undone, peer_done, resumed;
 	bool past_freeze; /* some port has been frozen: only the other side's word ends it */
 	uint64_t heard_ns, said_ns, listened_ns;
+	uint64_t round_trip_ns; /* S: the shortest of a round and its answer; 0: none yet */
 	_Atomic uint64_t lost_ns; /* D: connection lost since; the move thread writes */
 	uint32_t reconnects;
 	uint64_t bytes_sent, bytes_received; /* of closed channels */
-	uint64_t agent_at_ns[8];
+	_Atomic uint64_t loaded_ns; /* D: its agent said so */
 	char facts[1024]; /* what the VM's agent reported, JSON */
 	uint8_t *payload; /* FRAME_PAYLOAD_MAX_BYTES, for building messages */
 };
@@ -181,6 +184,12 @@ int source_round(struct move *move, struct move_port *p);
 int source_sections(struct move *move, struct move_port *p);
 int source_final(struct move *move, struct move_port *p);
 void source_compare(struct move *move, struct move_port *p);
+
+/* ---- moments.c ---- */
+
+void moments_tell(const struct move_port *p, struct stream_commit *commit); /* D */
+void moments_take(struct move_port *p, const struct stream_commit *commit); /* S */
+void moments_report(struct out *out, const struct move_port *p); /* "outage" */
 
 /* ---- dest_sessions.c ---- */
 

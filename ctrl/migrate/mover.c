@@ -198,7 +198,7 @@ static void mover_names(struct mover *mover, const struct mover_options *options
 				 : (config->host.run_dir ? config->host.run_dir : "/run/ferry"));
 }
 
-static int mover_channels(struct mover *mover, char *error, size_t error_len)
+static int channels_create(struct mover *mover, char *error, size_t error_len)
 {
 	const struct config *config = mover->options.config;
 	struct channel_host_config host = {.name = mover->name,
@@ -242,7 +242,7 @@ int mover_create(
 	if (rc != 0)
 		snprintf(error, error_len, "%s: %s", dir, strerror(-rc));
 	if (rc == 0)
-		rc = mover_channels(mover, error, error_len);
+		rc = channels_create(mover, error, error_len);
 	if (rc == 0)
 		rc = mover_reload(mover, options->config, error, error_len);
 	mover->options.config = NULL;

@@ -57,6 +57,7 @@ void mover_birth(void *mover, const struct config_vport *vport, struct setup_bir
 int mover_role_store(void *mover, const struct vport *vport, enum role role, uint64_t epoch);
 void mover_role_changed(
 	void *mover, struct vport *vport, enum role from, enum role to, uint32_t effects);
+void mover_rings_heard(void *mover, struct vport *vport, bool up);
 void mover_rings(void *mover, struct vport *vport, bool up);
 void mover_relayed_from(
 	void *mover, uint32_t vni, const struct in6_addr *addr, const struct in6_addr *vtep);
@@ -127,6 +128,10 @@ struct mover_counts {
 	uint32_t running, claims, alarms;
 };
 void mover_counts(struct mover *mover, struct mover_counts *counts);
+
+struct channel_host_status;
+/* Certificate, peers' connections, and what was refused, by reason. */
+void mover_channels(struct mover *mover, struct channel_host_status *status);
 
 /* Commands; ctx: the mover. */
 extern const struct cmd_noun cmd_noun_migrate;

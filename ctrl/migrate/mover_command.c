@@ -120,6 +120,8 @@ static void agent_acts(struct mover *mover, struct move *move, const char *phase
 
 	if (strcmp(phase, "stopped") == 0 || strcmp(phase, "resumed") == 0)
 		atomic_store(&move->agent_stopped, strcmp(phase, "stopped") == 0);
+	if (strcmp(phase, "loaded") == 0 && !atomic_load(&move->loaded_ns))
+		atomic_store(&move->loaded_ns, move_now_ns(move));
 	if (!move->source && strcmp(phase, "running") == 0)
 		mover_commit(mover, move->id, error, sizeof(error));
 	else if (strcmp(phase, "kept") == 0 || strcmp(phase, "refused") == 0)
@@ -167,6 +169,11 @@ void mover_unuse(struct mover *mover, struct mover_use *use)
 		at = &(*at)->next;
 	*at = use->next;
 	pthread_mutex_unlock(&mover->lock);
+}
+
+void mover_channels(struct mover *mover, struct channel_host_status *status)
+{
+	channel_host_status(mover->channel_host, status);
 }
 
 int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t error_len)

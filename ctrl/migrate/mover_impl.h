@@ -69,6 +69,7 @@ struct move *mover_find(struct mover *mover, const char *id); /* the move's or t
 struct move *mover_of_vport(struct mover *mover, const char *vport); /* running, else NULL */
 /* Copies; false: unknown. */
 bool mover_peer_get(struct mover *mover, const char *name, struct mover_peer *peer);
+bool mover_peer_at(struct mover *mover, uint32_t index, struct mover_peer *peer);
 /* May this peer speak for the VNI? */
 bool mover_peer_vni(struct mover *mover, const char *name, uint32_t vni);
 bool mover_peer_by_vtep(struct mover *mover, const struct in6_addr *vtep, char *name, size_t size);
@@ -91,6 +92,9 @@ void move_free(struct move *move);
 int mover_give(
 	struct mover *mover, const char *vport, const char *host, char *error, size_t error_len);
 
+/* All peers that can be reached have heard what was to be told up to this number. */
+void mover_told(struct mover *mover, uint64_t serial);
+
 /* store helpers */
 void mover_store_owner(struct mover *mover, const char *vport, const char *owner,
 	const struct in6_addr *vtep, const char *move_id);
@@ -101,11 +105,14 @@ void dest_serve(void *mover, struct channel *channel);
 /* ---- peer.c ---- */
 
 int exchange_start(struct mover *mover);
+int exchange_peers(struct mover *mover); /* links to those listed now, and to no others */
 void exchange_stop(struct mover *mover);
 void exchange_free(struct mover *mover); /* after the listener has ended */
 void exchange_serve(struct mover *mover, struct channel *channel); /* purpose PEER; takes it */
-/* This host has become the owner: tell everybody at once. */
-void exchange_tell(struct mover *mover, const char *vport);
+/* This host has become an owner: tell everybody at once. mover_told() gets the number when all that
+ * can be reached have heard it. */
+uint64_t exchange_tell(struct mover *mover);
+void exchange_told(struct mover *mover); /* have they? */
 /* A relayed packet's sender, by its VTEP, does not know. */
 void exchange_correct(struct mover *mover, uint32_t vni, const struct in6_addr *addr,
 	const struct in6_addr *vtep);

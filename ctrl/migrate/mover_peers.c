@@ -125,6 +125,8 @@ int mover_reload(struct mover *mover, const struct config *config, char *error, 
 	rc = mover_limits(mover, config);
 	pthread_mutex_unlock(&mover->lock);
 	list_free(old, n_old);
+	if (rc == 0)
+		rc = exchange_peers(mover);
 	if (rc == 0 && mover->ferry)
 		rc = vswitch_ferry_reload(mover->ferry, error, error_len);
 	return rc;
@@ -139,19 +141,35 @@ static const struct mover_peer *peer_find(const struct mover *mover, const char 
 	return NULL;
 }
 
+static void peer_show(const struct mover_peer *from, struct mover_peer *to)
+{
+	*to = *from;
+	to->vnis = NULL;
+	to->n_vnis = 0;
+}
+
 bool mover_peer_get(struct mover *mover, const char *name, struct mover_peer *peer)
 {
 	const struct mover_peer *found;
 
 	pthread_mutex_lock(&mover->lock);
 	found = peer_find(mover, name);
-	if (found) {
-		*peer = *found;
-		peer->vnis = NULL;
-		peer->n_vnis = 0;
-	}
+	if (found)
+		peer_show(found, peer);
 	pthread_mutex_unlock(&mover->lock);
 	return found != NULL;
+}
+
+bool mover_peer_at(struct mover *mover, uint32_t index, struct mover_peer *peer)
+{
+	bool found;
+
+	pthread_mutex_lock(&mover->lock);
+	found = index < mover->n_peers;
+	if (found)
+		peer_show(&mover->peers[index], peer);
+	pthread_mutex_unlock(&mover->lock);
+	return found;
 }
 
 bool mover_peer_vni(struct mover *mover, const char *name, uint32_t vni)

@@ -155,7 +155,7 @@ static void claim(struct mover *mover, struct vport *vport)
 	}
 	engine_role_event(vport, ROLE_CLAIM_GRANTED, 0);
 	/* So that the host where it comes up next knows whom to ask. */
-	exchange_tell(mover, vport->name);
+	exchange_tell(mover);
 }
 
 void mover_role_changed(
@@ -190,10 +190,25 @@ void mover_role_changed(
 		claim(mover, vport);
 }
 
-void mover_rings(void *arg, struct vport *vport, bool up)
+/* The moment at which the VM went, or came: what is done about it takes part of the pause. */
+void mover_rings_heard(void *arg, struct vport *vport, bool up)
 {
 	struct mover *mover = arg;
 	uint64_t now_ns = channel_world_now_ns(&mover->world);
+	struct move_port *p;
+
+	pthread_mutex_lock(&mover->lock);
+	p = port_of_move(mover, vport);
+	if (p) {
+		atomic_store(up ? &p->rings_up_ns : &p->rings_down_ns, now_ns);
+		p->stamp[up ? MOMENT_RINGS_UP : MOMENT_RINGS_DOWN] = now_ns;
+	}
+	pthread_mutex_unlock(&mover->lock);
+}
+
+void mover_rings(void *arg, struct vport *vport, bool up)
+{
+	struct mover *mover = arg;
 	struct move_port *p;
 
 	if (up && atomic_load(&vport->parking) && vport_role(vport) == ROLE_OWNER) {
@@ -208,8 +223,6 @@ void mover_rings(void *arg, struct vport *vport, bool up)
 	p = port_of_move(mover, vport);
 	if (p) {
 		atomic_store(&p->rings_up, up);
-		atomic_store(up ? &p->rings_up_ns : &p->rings_down_ns, now_ns);
-		p->stamp[up ? MOMENT_RINGS_UP : MOMENT_RINGS_DOWN] = now_ns;
 		move_wake(p->move);
 	}
 	pthread_mutex_unlock(&mover->lock);
@@ -222,6 +235,22 @@ void mover_relayed_from(
 
 	if (atomic_load(&mover->attached))
 		exchange_correct(mover, vni, addr, vtep);
+}
+
+void mover_told(struct mover *mover, uint64_t serial)
+{
+	uint64_t now_ns = channel_world_now_ns(&mover->world);
+
+	pthread_mutex_lock(&mover->lock);
+	for (struct move *move = mover->moves; move; move = move->next)
+		for (uint32_t i = 0; i < move->n_ports; i++) {
+			struct move_port *p = &move->port[i];
+
+			if (p->told_serial && p->told_serial <= serial &&
+				!p->stamp[MOMENT_PEERS_TOLD])
+				p->stamp[MOMENT_PEERS_TOLD] = now_ns;
+		}
+	pthread_mutex_unlock(&mover->lock);
 }
 
 bool mover_vport_known(struct mover *mover, const char *vport, struct mover_vport *known)

@@ -215,18 +215,36 @@ void peer_believe(
 
 /* ---- telling ---- */
 
-void exchange_tell(struct mover *mover, const char *vport)
+uint64_t exchange_tell(struct mover *mover)
 {
 	struct exchange *peers = mover->exchange;
+	uint64_t serial;
 
-	(void)vport;
 	if (!peers)
-		return;
+		return 0;
 	pthread_mutex_lock(&peers->lock);
+	serial = ++peers->told;
 	for (struct peer_link *link = peers->links; link; link = link->next)
 		atomic_store(&link->tell, true);
 	pthread_cond_broadcast(&peers->wake);
 	pthread_mutex_unlock(&peers->lock);
+	return serial;
+}
+
+void exchange_told(struct mover *mover)
+{
+	struct exchange *peers = mover->exchange;
+	uint64_t serial;
+
+	if (!peers)
+		return;
+	pthread_mutex_lock(&peers->lock);
+	serial = peers->told;
+	for (struct peer_link *link = peers->links; link; link = link->next)
+		if (atomic_load(&link->up) && link->told < serial)
+			serial = link->told;
+	pthread_mutex_unlock(&peers->lock);
+	mover_told(mover, serial);
 }
 
 /* Worker: leaves a note for the link's thread, no more. */
@@ -325,108 +343,5 @@ void peer_claim_result(
 	if (port)
 		v->ops->event(v->ctx, port, event, 0);
 	if (event != ROLE_CLAIM_REFUSED)
-		exchange_tell(mover, vport);
-}
-
-/* ---- life ---- */
-
-static struct peer_link *link_make(struct mover *mover, const char *name)
-{
-	struct peer_link *link = calloc(1, sizeof(*link));
-
-	if (!link)
-		return NULL;
-	link->mover = mover;
-	link->down_ns = channel_world_now_ns(&mover->world);
-	snprintf(link->name, sizeof(link->name), "%s", name);
-	link->buffer = malloc(FRAME_PAYLOAD_MAX_BYTES);
-	if (!link->buffer || channel_cancel_init(&link->cancel) != 0) {
-		free(link->buffer);
-		free(link);
-		return NULL;
-	}
-	if (pthread_create(&link->thread, NULL, peer_link_main, link) != 0) {
-		channel_cancel_fini(&link->cancel);
-		free(link->buffer);
-		free(link);
-		return NULL;
-	}
-	pthread_setname_np(link->thread, "ferry-peer");
-	return link;
-}
-
-int exchange_start(struct mover *mover)
-{
-	struct exchange *peers = calloc(1, sizeof(*peers));
-	pthread_condattr_t attr;
-
-	if (!peers)
-		return -ENOMEM;
-	pthread_mutex_init(&peers->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&peers->wake, &attr);
-	pthread_condattr_destroy(&attr);
-	mover->exchange = peers;
-	for (uint32_t i = 0; i < mover->n_peers; i++) {
-		struct peer_link *link;
-
-		if (!mover->peers[i].port || strcmp(mover->peers[i].name, mover->name) == 0)
-			continue;
-		link = link_make(mover, mover->peers[i].name);
-		if (!link)
-			return -ENOMEM;
-		pthread_mutex_lock(&peers->lock);
-		link->next = peers->links;
-		peers->links = link;
-		pthread_mutex_unlock(&peers->lock);
-	}
-	return 0;
-}
-
-#define FREE_LIST(list) \
-	while (list) { \
-		void *gone = (list); \
-		(list) = (list)->next; \
-		free(gone); \
-	}
-
-void exchange_stop(struct mover *mover)
-{
-	struct exchange *peers = mover->exchange;
-
-	if (!peers)
-		return;
-	pthread_mutex_lock(&peers->lock);
-	for (struct peer_link *link = peers->links; link; link = link->next) {
-		atomic_store(&link->stop, true);
-		channel_cancel_set(&link->cancel);
-	}
-	pthread_cond_broadcast(&peers->wake);
-	pthread_mutex_unlock(&peers->lock);
-	while (peers->links) {
-		struct peer_link *link = peers->links;
-
-		peers->links = link->next;
-		pthread_join(link->thread, NULL);
-		channel_cancel_fini(&link->cancel);
-		free(link->buffer);
-		free(link);
-	}
-}
-
-/* After the listener has ended: nobody asks any more. */
-void exchange_free(struct mover *mover)
-{
-	struct exchange *peers = mover->exchange;
-
-	if (!peers)
-		return;
-	FREE_LIST(peers->known);
-	FREE_LIST(peers->claims);
-	FREE_LIST(peers->doubts);
-	pthread_cond_destroy(&peers->wake);
-	pthread_mutex_destroy(&peers->lock);
-	free(peers);
-	mover->exchange = NULL;
+		exchange_tell(mover);
 }

@@ -77,6 +77,7 @@ struct peer_link {
 	struct channel_cancel cancel;
 	struct channel *channel; /* its thread */
 	_Atomic bool stop, up, tell;
+	uint64_t told; /* of exchange->told, heard there; peers->lock */
 	uint64_t down_ns; /* since when it cannot be reached; peers->lock */
 	struct peer_note note[PEER_NOTES_MAX]; /* peers->lock */
 	uint32_t notes;
@@ -91,6 +92,7 @@ struct exchange {
 	struct peer_known *known;
 	struct peer_claim *claims;
 	struct peer_doubt *doubts;
+	uint64_t told; /* times that everybody was to be told; lock */
 };
 
 extern const uint16_t peer_types[];

@@ -89,10 +89,23 @@ static void put_owned(struct peer_link *link, struct wire_writer *w)
 
 static int tell_owned(struct peer_link *link)
 {
+	struct exchange *peers = link->mover->exchange;
 	struct wire_writer w = link_writer(link);
+	uint64_t serial;
+	int rc;
 
+	pthread_mutex_lock(&peers->lock);
+	serial = peers->told;
+	pthread_mutex_unlock(&peers->lock);
 	put_owned(link, &w);
-	return ask(link, PEER_OWNED, &w, PEER_OK, NULL);
+	rc = ask(link, PEER_OWNED, &w, PEER_OK, NULL);
+	if (rc != 0)
+		return rc;
+	pthread_mutex_lock(&peers->lock);
+	link->told = serial;
+	pthread_mutex_unlock(&peers->lock);
+	exchange_told(link->mover);
+	return 0;
 }
 
 /* ---- telling where what was ours has gone ---- */
@@ -517,6 +530,7 @@ static void link_sleep(struct peer_link *link, uint32_t time_ms)
 void *peer_link_main(void *arg)
 {
 	struct peer_link *link = arg;
+	struct mover *mover = link->mover;
 	uint32_t retry_ms = RETRY_MIN_MS;
 	uint64_t pinged_ns = 0;
 
@@ -538,6 +552,7 @@ void *peer_link_main(void *arg)
 			channel_close(link->channel);
 			link->channel = NULL;
 			atomic_store(&link->up, false);
+			exchange_told(mover);
 		}
 		claims_expire(link);
 		if (rc != 0)

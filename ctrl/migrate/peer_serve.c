@@ -181,11 +181,15 @@ static int serve_owner(struct mover *mover, struct wire_reader *r, struct wire_w
 static int serve_one(struct mover *mover, struct channel *channel, const struct frame *frame)
 {
 	const char *host = channel_hello(channel)->host;
+	struct mover_peer listed;
 	uint8_t buffer[256];
 	struct wire_writer w;
 	struct wire_reader r;
 	int rc;
 
+	/* It was when it came; a reload may have taken it off the list since. */
+	if (!mover_peer_get(mover, host, &listed))
+		return -EACCES;
 	wire_reader_init(&r, frame->payload, frame->payload_bytes);
 	wire_writer_init(&w, buffer, sizeof(buffer));
 	switch (frame->kind.type) {

@@ -109,6 +109,7 @@ static int side_create(struct replay_move *move, int which, char *error, size_t 
 	setup.birth_arg = side->mover;
 	setup.callbacks = (struct engine_callbacks){.role_store = mover_role_store,
 		.role_changed = mover_role_changed,
+		.rings_heard = mover_rings_heard,
 		.rings = mover_rings,
 		.relayed_from = mover_relayed_from,
 		.arg = side->mover};

@@ -88,12 +88,13 @@ static void report_moments(struct out *out, const struct move *move, const struc
 		[MOMENT_FINAL_SENT] = "final_sent_ms",
 		[MOMENT_FINAL_HERE] = "final_here_ms",
 		[MOMENT_VERIFIED] = "verified_ms",
+		[MOMENT_LOADED] = "loaded_ms",
+		[MOMENT_CONNECTED] = "connected_ms",
 		[MOMENT_RINGS_UP] = "rings_up_ms",
 		[MOMENT_ACTIVE] = "active_ms",
 		[MOMENT_ANNOUNCED] = "announced_ms",
 		[MOMENT_COMMITTED] = "committed_ms",
 		[MOMENT_PEERS_TOLD] = "peers_told_ms",
-		[MOMENT_HOLD_EMPTY] = "hold_empty_ms",
 	};
 
 	out_object(out, "moments");
@@ -101,25 +102,6 @@ static void report_moments(struct out *out, const struct move *move, const struc
 		if (p->stamp[i])
 			out_real(out, names[i], ms_since(move, p->stamp[i]), 3);
 	out_object_end(out);
-}
-
-/*
- * The part of the outage that Ferry owns. At S: from the freeze until the commit is heard, less the
- * time in which the VM itself stood (D's rings down), as far as one side can see it; at D: from the
- * rings' start to the first packets.
- */
-static void report_outage(struct out *out, const struct move *move, const struct move_port *p)
-{
-	uint64_t up = p->stamp[MOMENT_RINGS_UP], active = p->stamp[MOMENT_ACTIVE];
-	uint64_t down = p->stamp[MOMENT_RINGS_DOWN], frozen = p->stamp[MOMENT_FROZEN];
-
-	if (move->source && down && frozen)
-		out_real(out, "freeze_ms", (double)(frozen - RTE_MIN(down, frozen)) / 1e6, 3);
-	if (!move->source && up && active)
-		out_real(out, "added_outage_ms", (double)(active - RTE_MIN(up, active)) / 1e6, 3);
-	if (move->source && down && p->stamp[MOMENT_COMMITTED])
-		out_real(out, "rings_down_to_commit_ms",
-			(double)(p->stamp[MOMENT_COMMITTED] - down) / 1e6, 3);
 }
 
 static void report_port(struct out *out, const struct move *move, const struct move_port *p)
@@ -130,7 +112,7 @@ static void report_port(struct out *out, const struct move *move, const struct m
 	out_bool(out, "degraded", atomic_load(&p->degraded));
 	out_str(out, "differs", p->notes[0] ? p->notes : NULL);
 	report_moments(out, move, p);
-	report_outage(out, move, p);
+	moments_report(out, p);
 	report_sessions(out, &p->sessions);
 	report_packets(out, p);
 	out_object_end(out);

@@ -149,6 +149,20 @@ static int frame_failed(struct move *move, const struct frame *frame)
 	return -EREMOTEIO;
 }
 
+static int frame_round_done(struct move *move, struct move_port *p, const struct frame *frame)
+{
+	uint64_t took_ns = move_now_ns(move) - p->round_sent_ns;
+	struct wire_reader r;
+
+	wire_reader_init(&r, frame->payload, frame->payload_bytes);
+	p->round_done = wire_get_varint(&r);
+	if (!wire_reader_ok(&r) || p->round_done > p->round)
+		return -EBADMSG;
+	if (!move->round_trip_ns || took_ns < move->round_trip_ns)
+		move->round_trip_ns = took_ns;
+	return 0;
+}
+
 static int frame_move(struct move *move, const struct frame *frame)
 {
 	switch (frame->kind.type) {
@@ -180,13 +194,8 @@ int source_frame(struct move *move, const struct frame *frame)
 	case STREAM_PORT_READY:
 		p->prepared = true;
 		return 0;
-	case STREAM_ROUND_DONE: {
-		struct wire_reader r;
-
-		wire_reader_init(&r, frame->payload, frame->payload_bytes);
-		p->round_done = wire_get_varint(&r);
-		return wire_reader_ok(&r) && p->round_done <= p->round ? 0 : -EBADMSG;
-	}
+	case STREAM_ROUND_DONE:
+		return frame_round_done(move, p, frame);
 	case STREAM_VERIFIED:
 		return source_on_verified(move, p, frame);
 	case STREAM_AGAIN:

@@ -153,18 +153,18 @@ static int port_commit(struct move *move, struct move_port *p, uint64_t epoch)
 
 int source_on_commit(struct move *move, struct move_port *p, const struct frame *frame)
 {
-	struct wire_reader r;
-	uint64_t epoch;
-	int rc;
+	struct stream_commit commit;
+	bool again = p->committed;
+	int rc = stream_get_commit(frame, &commit);
 
-	wire_reader_init(&r, frame->payload, frame->payload_bytes);
-	epoch = wire_get_u64(&r);
-	atomic_store(&p->degraded, wire_get_u8(&r) != 0);
-	if (!wire_reader_ok(&r))
-		return -EBADMSG;
-	rc = port_commit(move, p, epoch);
 	if (rc != 0)
 		return rc;
+	atomic_store(&p->degraded, commit.degraded);
+	rc = port_commit(move, p, commit.epoch);
+	if (rc != 0)
+		return rc;
+	if (!again)
+		moments_take(p, &commit);
 	return move_send(move, STREAM_COMMIT_DONE, STREAM_SECTION_MOVE, p->index, NULL);
 }
 

@@ -152,7 +152,6 @@ static int round_out(struct move *move, struct move_port *p, uint64_t *counter)
 	int rc;
 
 	p->changed = 0;
-	p->round_ns = move_now_ns(move);
 	ops->export_round(p->export, &deaths_lost);
 	rc = send_changed(move, p, counter);
 	/* Deaths after changes: a session that changed and died in one round is dead. */
@@ -177,6 +176,7 @@ int source_round(struct move *move, struct move_port *p)
 	w = move_writer(move);
 	wire_put_varint(&w, ++p->round);
 	wire_put_varint(&w, p->changed);
+	p->round_sent_ns = move_now_ns(move);
 	return move_send(move, STREAM_ROUND, STREAM_SECTION_SESSIONS, p->index, &w);
 }
 

@@ -229,6 +229,34 @@ int stream_get_verified(const struct frame *frame, struct stream_verified *verif
 	return wire_reader_ok(&r) ? 0 : -EBADMSG;
 }
 
+void stream_put_commit(struct wire_writer *w, const struct stream_commit *commit)
+{
+	wire_put_u64(w, commit->epoch);
+	wire_put_u8(w, commit->degraded);
+	wire_put_varint(w, commit->moments);
+	for (uint32_t i = 0; i < commit->moments; i++)
+		wire_put_varint(w, commit->moment_ns[i]);
+}
+
+int stream_get_commit(const struct frame *frame, struct stream_commit *commit)
+{
+	struct wire_reader r = reader_of(frame);
+	uint64_t moments;
+
+	memset(commit, 0, sizeof(*commit));
+	commit->epoch = wire_get_u64(&r);
+	commit->degraded = wire_get_u8(&r) != 0;
+	if (!wire_reader_ok(&r))
+		return -EBADMSG;
+	if (wire_reader_left(&r) == 0)
+		return 0;
+	moments = wire_get_varint(&r);
+	commit->moments = (uint32_t)(moments < STREAM_MOMENTS_MAX ? moments : STREAM_MOMENTS_MAX);
+	for (uint32_t i = 0; i < commit->moments; i++)
+		commit->moment_ns[i] = wire_get_varint(&r);
+	return wire_reader_ok(&r) ? 0 : -EBADMSG;
+}
+
 void stream_put_death(struct wire_writer *w, const struct journal_tombstone *dead)
 {
 	const struct session_tuple *t = &dead->tuple;

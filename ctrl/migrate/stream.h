@@ -113,6 +113,17 @@ struct stream_verified {
 void stream_put_verified(struct wire_writer *w, const struct stream_verified *verified);
 int stream_get_verified(const struct frame *frame, struct stream_verified *verified);
 
+#define STREAM_MOMENTS_MAX 16
+struct stream_commit {
+	uint64_t epoch;
+	bool degraded;
+	uint32_t moments;
+	/* The destination's, in the order of moments.c: 1 + ns since the first of them; 0: none. */
+	uint64_t moment_ns[STREAM_MOMENTS_MAX];
+};
+void stream_put_commit(struct wire_writer *w, const struct stream_commit *commit);
+int stream_get_commit(const struct frame *frame, struct stream_commit *commit);
+
 void stream_put_death(struct wire_writer *w, const struct journal_tombstone *dead);
 /* False: malformed. */
 bool stream_get_death(struct wire_reader *r, struct journal_tombstone *dead);

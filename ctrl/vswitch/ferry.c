@@ -87,6 +87,7 @@ static void ferry_info(void *ctx, struct vswitch_port *port, struct vswitch_port
 	info->rings_up = port_rings_up(v->port);
 	memset(&device, 0, sizeof(device));
 	port_info(v->port, &device);
+	info->connected_ns = device.connected_ns;
 	info->features = device.features;
 	info->features_offered = device.features_offered;
 }

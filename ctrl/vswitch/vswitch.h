@@ -40,6 +40,7 @@ struct vswitch_port_info {
 	bool ran; /* its rings have been up here */
 	uint32_t sessions;
 	uint64_t hold_bytes;
+	uint64_t connected_ns; /* so long ago its VMM connected; 0: never, or there is none */
 	uint64_t features; /* negotiated with the guest; 0: not known */
 	uint64_t features_offered; /* to guests; 0: a port without virtio */
 	uint16_t queues;

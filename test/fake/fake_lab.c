@@ -40,7 +40,9 @@ void fake_lab_new(struct fake_lab *lab, uint32_t hosts)
 	memset(lab, 0, sizeof(*lab));
 	lab->hosts = hosts;
 	lab->now_ns = 1000000000000ULL;
-	strcpy(lab->dir, "/tmp/ferry-lab.XXXXXX");
+	/* In memory, as /run is: the store's writes are part of a cutover. */
+	strcpy(lab->dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm/ferry-lab.XXXXXX"
+						       : "/tmp/ferry-lab.XXXXXX");
 	assert(mkdtemp(lab->dir));
 	for (uint32_t i = 0; i < hosts; i++) {
 		/*
@@ -141,8 +143,9 @@ void fake_lab_start(struct fake_lab *lab, uint32_t host)
 	setup.plugin_dir = lab->plugin_dir;
 	setup.birth_arg = h->mover;
 	setup.callbacks = (struct engine_callbacks){.log = lab_log,
-		.role_store = mover_role_store,
+		.role_store = lab->role_store ? lab->role_store : mover_role_store,
 		.role_changed = mover_role_changed,
+		.rings_heard = mover_rings_heard,
 		.rings = mover_rings,
 		.relayed_from = mover_relayed_from,
 		.arg = h->mover};

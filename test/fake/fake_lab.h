@@ -44,6 +44,8 @@ struct fake_lab {
 	const char *tls_dir; /* h<i>.pem, h<i>.key, ca.pem of scripts/test-ca; NULL: plain */
 	const char *migrate; /* "key: value, key: value" for all; NULL: none */
 	const struct channel_world *world[FAKE_LAB_HOSTS]; /* NULL: the real one */
+	/* In place of the mover's, which it calls in the end; NULL: the mover's. */
+	int (*role_store)(void *mover, const struct vport *vport, enum role role, uint64_t epoch);
 	uint32_t sessions; /* table size; 0: 16384 */
 	uint64_t fabric_frames;
 	/* Sees each frame on the fabric; false: lost. May be NULL. */

@@ -11,6 +11,7 @@
 struct trouble_io {
 	struct trouble_io *next;
 	struct fake_trouble *trouble;
+	struct trouble_host *host;
 	struct channel_io inner;
 	bool of_move;
 	_Atomic int broken; /* enum fake_trouble_kind */
@@ -19,6 +20,7 @@ struct trouble_io {
 struct trouble_host {
 	struct fake_trouble *trouble;
 	uint32_t host;
+	uint64_t ahead_ns;
 	struct channel_world world;
 };
 
@@ -41,6 +43,12 @@ const char *fake_trouble_name(enum fake_trouble_kind kind)
 		"none", "cut", "end", "stall", "kill source", "kill destination"};
 
 	return names[kind];
+}
+
+/* How far a host's clock is from the real one. */
+static uint64_t off_ns(const struct trouble_host *host)
+{
+	return host->ahead_ns + atomic_load(&host->trouble->warp_ns);
 }
 
 /* ---- connections ---- */
@@ -84,10 +92,10 @@ static int io_wait(
 	void *ctx, unsigned want, uint64_t deadline_ns, const struct channel_cancel *cancel)
 {
 	struct trouble_io *io = ctx;
-	uint64_t warp_ns = atomic_load(&io->trouble->warp_ns);
+	uint64_t off = off_ns(io->host);
 
 	return io->inner.ops->wait(
-		io->inner.ctx, want, deadline_ns > warp_ns ? deadline_ns - warp_ns : 0, cancel);
+		io->inner.ctx, want, deadline_ns > off ? deadline_ns - off : 0, cancel);
 }
 
 static void io_finish(void *ctx)
@@ -199,7 +207,7 @@ static uint64_t world_now(void *ctx)
 	struct trouble_host *host = ctx;
 
 	look(host);
-	return channel_world_now_ns(&channel_world_real) + atomic_load(&host->trouble->warp_ns);
+	return channel_world_now_ns(&channel_world_real) + off_ns(host);
 }
 
 static int64_t world_wall(void *ctx)
@@ -214,17 +222,18 @@ static int world_connect(void *ctx, const struct channel_endpoint *to, uint64_t 
 	struct trouble_host *host = ctx;
 	struct fake_trouble *trouble = host->trouble;
 	struct trouble_io *made = calloc(1, sizeof(*made));
-	uint64_t warp_ns = atomic_load(&trouble->warp_ns);
+	uint64_t off = off_ns(host);
 	int rc;
 
 	assert(made);
 	rc = channel_world_real.ops->connect(channel_world_real.ctx, to,
-		deadline_ns > warp_ns ? deadline_ns - warp_ns : 0, cancel, &made->inner);
+		deadline_ns > off ? deadline_ns - off : 0, cancel, &made->inner);
 	if (rc != 0) {
 		free(made);
 		return rc;
 	}
 	made->trouble = trouble;
+	made->host = host;
 	made->of_move = thread_of_move(true);
 	*io = made->inner;
 	io->ops = &io_ops;
@@ -287,4 +296,9 @@ void fake_trouble_go(struct fake_trouble *trouble)
 void fake_trouble_warp(struct fake_trouble *trouble, uint64_t by_ns)
 {
 	atomic_fetch_add(&trouble->warp_ns, by_ns);
+}
+
+void fake_trouble_ahead(struct fake_trouble *trouble, uint32_t host, uint64_t ahead_ns)
+{
+	trouble->host[host].ahead_ns = ahead_ns;
 }

@@ -37,6 +37,8 @@ void fake_trouble_arm(struct fake_trouble *trouble, enum fake_trouble_kind kind,
 bool fake_trouble_struck(struct fake_trouble *trouble);
 /* The host that is to die has been told to stop: let its thread go. */
 void fake_trouble_go(struct fake_trouble *trouble);
+/* That host's clock is so far ahead; before it is started. */
+void fake_trouble_ahead(struct fake_trouble *trouble, uint32_t host, uint64_t ahead_ns);
 void fake_trouble_warp(struct fake_trouble *trouble, uint64_t by_ns);
 
 #endif

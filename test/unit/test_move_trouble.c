@@ -27,7 +27,7 @@
 
 #define SESSIONS 300
 #define WARP_NS 8000000000ULL /* more than any silence that is borne */
-#define PATIENCE_MS 6000 /* of the VM's manager */
+#define PATIENCE_MS 15000 /* of the VM's manager */
 #define LET_GO_MS 30000 /* a side that has heard nothing of the end asks, and waits in between */
 
 /*
