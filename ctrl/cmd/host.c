@@ -2,9 +2,13 @@
 /*
  * The host as a whole: status, stats (counters of every port), memory.
  */
+#include <time.h>
+
+#include "ctrl/channel/host.h"
 #include "ctrl/cmd/daemon.h"
 #include "ctrl/cmd/text.h"
 #include "ctrl/log.h"
+#include "ctrl/migrate/mover.h"
 #include "dataplane/vport.h"
 
 static int count_vports(struct vport *v, void *arg)
@@ -13,6 +17,51 @@ static int count_vports(struct vport *v, void *arg)
 
 	by_role[vport_role(v)]++;
 	return 0;
+}
+
+static void out_date(struct out *out, const char *key, int64_t at_s)
+{
+	time_t when = (time_t)at_s;
+	char text[32] = "";
+	struct tm parts;
+
+	if (gmtime_r(&when, &parts))
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+	out_str(out, key, text);
+}
+
+static void status_certificate(struct out *out, const struct channel_host_status *status)
+{
+	out_object(out, "certificate");
+	out_str(out, "subject", status->has_certificate ? status->subject : NULL);
+	if (status->has_certificate) {
+		out_date(out, "until", status->not_after_s);
+		out_date(out, "ca_until", status->ca_not_after_s);
+		out_i64(out, "days_left", status->days_left);
+	}
+	out_bool(out, "warn", status->warn);
+	out_str(out, "problem", status->problem[0] ? status->problem : NULL);
+	out_object_end(out);
+}
+
+/* Links between hosts: who we are to them, and what was refused or broke, by reason. */
+static void status_channels(struct out *out, struct mover *mover)
+{
+	struct channel_host_status status;
+
+	mover_channels(mover, &status);
+	out_bool(out, "insecure", status.insecure);
+	status_certificate(out, &status);
+	out_object(out, "channels");
+	out_u64(out, "connected", status.connects);
+	out_u64(out, "accepted", status.accepts);
+	out_object(out, "failed");
+	for (int i = 1; i < CHANNEL_REASON_COUNT; i++)
+		if (status.by_reason[i])
+			out_u64(out, channel_reason_name((enum channel_reason)i),
+				status.by_reason[i]);
+	out_object_end(out);
+	out_object_end(out);
 }
 
 static int host_status(struct cmd *cmd)
@@ -41,7 +90,8 @@ static int host_status(struct cmd *cmd)
 	out_u64(out, "reloads", d->reloads);
 	out_str(out, "last_reload_error", d->reload_error[0] ? d->reload_error : NULL);
 	out_u64(out, "log_lines_lost", log.lost);
-	out_bool(out, "insecure", d->config->tls.insecure);
+	if (d->mover)
+		status_channels(out, d->mover);
 	return 0;
 }
 
