@@ -267,7 +267,7 @@ static void role_take(struct vport *v, enum role to, uint64_t epoch)
 	if (duty == ROLE_DUTY_FORWARD) {
 		vport_clock_run(v, now_ns);
 		atomic_store(&v->activated_ns, now_ns);
-		v->drained_ns = now_ns;
+		v->pace = (struct drain_pace){.took_ns = now_ns, .room_ns = now_ns};
 		/* Later arrivals queue behind the hold until it is empty. */
 		atomic_store(&v->hold_draining, atomic_load(&v->hold) != NULL);
 	} else {

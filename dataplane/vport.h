@@ -71,6 +71,14 @@ struct vport_identity {
 	struct plugin_identity id;
 };
 
+/* How a guest takes what waited for it in the hold (worker_hold.c). Engine time. */
+struct drain_pace {
+	uint64_t took_ns; /* of the last take from the hold */
+	uint64_t room_ns; /* since when its rings have had this room */
+	uint16_t room;
+	uint16_t capacity; /* buffers it keeps in its rings; 0: not known yet */
+};
+
 struct vport {
 	/* line 0: read per packet */
 	_Atomic uint8_t role; /* enum role */
@@ -94,7 +102,7 @@ struct vport {
 	_Atomic uint32_t quota;
 	_Atomic uint64_t next_birth_id;
 	_Atomic uint64_t activated_ns; /* engine time of the last change to OWNER */
-	uint64_t drained_ns; /* of the last take from the hold; by the worker that drains */
+	struct drain_pace pace; /* by the worker that drains, and at activation */
 	_Atomic bool hold_draining; /* later arrivals queue behind the hold */
 	_Atomic bool parking; /* OWNER: the hold fills and waits; written by the mover */
 	_Atomic bool

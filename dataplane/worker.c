@@ -16,15 +16,12 @@
 #include <rte_prefetch.h>
 
 #include "dataplane/csum.h"
-#include "dataplane/hold.h"
 #include "dataplane/parse.h"
 #include "dataplane/worker_idle.h"
 
 #define AGE_PERIOD_NS 1000000ULL
 #define AGE_CHUNKS 16
 #define TICK_PERIOD_NS 100000000ULL
-#define DRAIN_BURST PKT_BURST
-#define DRAIN_PATIENCE_NS 200000000ULL /* for a guest that takes nothing out of its rings */
 #define SEGMENTATION_FLAGS (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)
 
 void burst_sweep(struct worker *w, struct burst *b)
@@ -239,7 +236,7 @@ static struct port_stats *backlog_stats(struct worker *w, const struct backlog_e
 }
 
 /* Frames that go through the stages again, one by one: order matters more than speed here. */
-static void worker_backlog_run(struct worker *w)
+void worker_backlog_run(struct worker *w)
 {
 	struct burst *b = &w->burst;
 
@@ -262,92 +259,6 @@ static void worker_backlog_run(struct worker *w)
 			worker_stages(w, b);
 	}
 	w->backlog_count = 0;
-}
-
-/* Who received a parked frame: the uplink, or (no outer source) a neighbour. */
-static struct port_stats *hold_charge(struct worker *w, const struct in6_addr *outer_source)
-{
-	static const struct in6_addr local;
-
-	if (addr_equal(outer_source, &local) || !w->engine->uplink)
-		return &w->local_stats;
-	return &w->engine->uplink->stats[w->id];
-}
-
-/* What a passive vport held goes back to its source, which runs the VM again. */
-static void worker_return(struct worker *w, struct vport *v)
-{
-	struct hold *hold = atomic_load_explicit(&v->hold, memory_order_acquire);
-	struct hold_frame frame[DRAIN_BURST];
-	uint32_t stale = 0;
-	uint16_t count;
-
-	if (!hold || vport_role(v) != ROLE_PASSIVE)
-		return;
-	count = hold_take(hold, w->now_ns, frame, DRAIN_BURST, &stale);
-	w->stats = &w->engine->uplink->stats[w->id];
-	port_count(&w->stats->unparked, stale);
-	port_count(&w->stats->drop[DROP_STALE], stale);
-	for (uint16_t i = 0; i < count; i++) {
-		port_count(&w->stats->unparked, 1);
-		deliver_return(w, v, frame[i].mbuf, frame[i].vni);
-	}
-	if (count == 0)
-		atomic_store_explicit(&v->returning, false, memory_order_release);
-}
-
-/*
- * How much of a hold may go now. A VM that has just been set going is slow to give buffers: its
- * rings are filled by half, for what comes when the hold is empty, and the rest waits in order
- * where it is. Only as long as the VM takes something; a hold must not become a wall.
- */
-static uint16_t drain_room(const struct worker *w, struct vport *v, enum role_duty duty)
-{
-	uint16_t capacity, room;
-
-	if (duty != ROLE_DUTY_FORWARD || !v->port || w->now_ns - v->drained_ns > DRAIN_PATIENCE_NS)
-		return DRAIN_BURST;
-	room = port_tx_room(v->port, &capacity);
-	room = room > capacity / 2 ? room - capacity / 2 : 0;
-	return RTE_MIN(DRAIN_BURST, room);
-}
-
-/*
- * A vport that has become owner lets its hold go through the full path, in order; one that has
- * given its VM away lets it go after the VM.
- */
-static void worker_drain(struct worker *w, struct vport *v)
-{
-	struct hold *hold = atomic_load_explicit(&v->hold, memory_order_acquire);
-	static const struct in6_addr local;
-	struct hold_frame frame[DRAIN_BURST];
-	uint32_t stale = 0;
-	uint16_t count;
-
-	enum role_duty duty = role_duty(vport_role(v));
-
-	if (!hold || (duty != ROLE_DUTY_FORWARD && duty != ROLE_DUTY_RELAY) ||
-		atomic_load_explicit(&v->parking, memory_order_acquire))
-		return;
-	count = hold_take(hold, w->now_ns, frame, drain_room(w, v, duty), &stale);
-	w->stats = hold_charge(w, &local);
-	port_count(&w->stats->unparked, stale);
-	port_count(&w->stats->drop[DROP_STALE], stale);
-	port_count(&v->stats[w->id].in_drop[DROP_STALE], stale);
-	if (count > 0)
-		v->drained_ns = w->now_ns;
-	for (uint16_t i = 0; i < count; i++) {
-		struct backlog_entry entry = {.mbuf = frame[i].mbuf,
-			.vni = frame[i].vni,
-			.charge = hold_charge(w, &frame[i].outer_source),
-			.flags = PKT_HELD,
-			.dir = PKT_INGRESS};
-
-		port_count(&entry.charge->unparked, 1);
-		worker_backlog(w, &entry);
-	}
-	if (count == 0 && hold_close_if_empty(hold))
-		atomic_store_explicit(&v->hold_draining, false, memory_order_release);
 }
 
 /* ---- duties beside packets ---- */

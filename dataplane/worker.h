@@ -181,6 +181,16 @@ void deliver_mirror(struct worker *w, const struct pkt *p, uint16_t vport_id);
 enum drop_reason deliver_elsewhere(struct worker *w, struct pkt *p, struct location *location);
 /* Take a frame through the stages again after this burst; false (and freed, counted) when full. */
 bool worker_backlog(struct worker *w, const struct backlog_entry *entry);
+/* Take them all through the stages. */
+void worker_backlog_run(struct worker *w);
+
+/*
+ * A vport that has become owner lets its hold go through the full path, in order; one that has
+ * given its VM away lets it go after the VM. worker_hold.c
+ */
+void worker_drain(struct worker *w, struct vport *v);
+/* What a passive vport held goes back to its source, which runs the VM again. */
+void worker_return(struct worker *w, struct vport *v);
 
 /* Has the VPC a location, a subnet or a route for addr? Worker or mutator. locate.c */
 bool locate_reachable(const struct engine *engine, uint32_t vni, const struct in6_addr *addr);

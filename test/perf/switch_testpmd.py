@@ -25,7 +25,10 @@ class Testpmd:
 
     def __init__(self, rig, name, mode, devices, packets, cpu=None):
         memory_mb = 200 + (packets + 16384) * 2600 // 1000000
-        eal = rig.eal(name, memory_mb, rig.huge_pages(memory_mb))
+        huge = rig.huge_pages(memory_mb)
+        eal = rig.eal(name, memory_mb, huge)
+        if huge:
+            eal.append("--single-file-segments")  # vhost-user shares at most eight of them
         if rig.cores == 1:
             raise RigError("testpmd needs a second core")
         cpu = rig.worker_core if cpu is None else cpu

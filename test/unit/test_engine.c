@@ -379,6 +379,12 @@ static uint16_t room_of(struct vport *v)
 	return port_tx_room(v->port, &capacity);
 }
 
+static void activated_now(struct world *w)
+{
+	atomic_store(&w->v->activated_ns, w->s.now_ns);
+	w->v->pace = (struct drain_pace){.took_ns = w->s.now_ns, .room_ns = w->s.now_ns};
+}
+
 /* A VM that has just been set going gives buffers slowly. */
 static void a_hold_goes_on_as_fast_as_the_vm_takes_it(void **state)
 {
@@ -397,7 +403,7 @@ static void a_hold_goes_on_as_fast_as_the_vm_takes_it(void **state)
 		ping.icmp_id = id;
 		fake_host_send_vxlan(&w->s, &from_p, &ping);
 	}
-	w->v->drained_ns = w->s.now_ns;
+	activated_now(w);
 	engine_hold_park(w->v, false);
 	fake_host_run(&w->s);
 	while (fake_host_receive(w->v->port, frame, sizeof(frame)) > 0) {
@@ -422,6 +428,58 @@ static void a_hold_goes_on_as_fast_as_the_vm_takes_it(void **state)
 	assert_balanced(w);
 }
 
+static void hold_some(struct world *w, uint32_t count, uint16_t room)
+{
+	struct fake_packet ping = pong_w;
+
+	ping.icmp_type = 8;
+	while (room_of(w->v) > room)
+		fake_host_send_vxlan(&w->s, &from_p, &ping);
+	assert_int_equal(engine_hold_park(w->v, true), 0);
+	while (count-- > 0)
+		fake_host_send_vxlan(&w->s, &from_p, &ping);
+	activated_now(w);
+	engine_hold_park(w->v, false);
+}
+
+/* A driver may fill its rings by a quarter only and never give more. */
+static void a_hold_ends_for_a_vm_that_gives_few_buffers(void **state)
+{
+	struct world *w = *state;
+	uint8_t frame[FAKE_FRAME_MAX];
+
+	hold_some(w, 300, 512);
+	fake_host_run(&w->s);
+	assert_int_equal(room_of(w->v), 512);
+	for (int ms = 0; ms < 12 && atomic_load(&w->v->hold_draining); ms++) {
+		w->s.now_ns += 1000000;
+		fake_host_run(&w->s);
+		while (room_of(w->v) < 512)
+			assert_true(fake_host_receive(w->v->port, frame, sizeof(frame)) > 0);
+	}
+	assert_false(atomic_load(&w->v->hold_draining));
+	assert_balanced(w);
+}
+
+/* More comes than the VM takes: what is new must not wait for ever behind what is old. */
+static void a_hold_ends_under_a_flood(void **state)
+{
+	struct world *w = *state;
+	struct fake_packet ping = pong_w;
+	uint8_t frame[FAKE_FRAME_MAX];
+
+	ping.icmp_type = 8;
+	hold_some(w, 300, 0);
+	for (int ms = 0; ms < 1100 && atomic_load(&w->v->hold_draining); ms++) {
+		w->s.now_ns += 1000000;
+		fake_host_receive(w->v->port, frame, sizeof(frame));
+		fake_host_send_vxlan(&w->s, &from_p, &ping);
+		fake_host_send_vxlan(&w->s, &from_p, &ping);
+	}
+	assert_false(atomic_load(&w->v->hold_draining));
+	assert_balanced(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,6 +496,8 @@ int main(void)
 		T(what_stopped_rings_do_not_take_goes_after_the_vm),
 		T(and_back_to_the_vm_when_it_stays),
 		T(a_hold_goes_on_as_fast_as_the_vm_takes_it),
+		T(a_hold_ends_for_a_vm_that_gives_few_buffers),
+		T(a_hold_ends_under_a_flood),
 	};
 
 	if (fake_eal_start() != 0)
