@@ -22,8 +22,14 @@ static enum drop_reason check_source(const struct pkt *p, const struct session_t
 {
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(p->mbuf, const struct rte_ether_hdr *);
 
-	/* An error comes from the vport, but quotes a packet that was sent to it. */
-	return vport_speaks(p->vport, &ether->src_addr, &tuple->local);
+	struct in6_addr source, destination;
+	enum drop_reason reason = vport_speaks(p->vport, &ether->src_addr, &tuple->local);
+
+	/* An error quotes a packet that was sent to the vport, and comes from there itself. */
+	if (reason != DROP_NONE || !(p->flags & PKT_ICMP_ERROR))
+		return reason;
+	parse_addresses(p, &source, &destination);
+	return vport_speaks(p->vport, &ether->src_addr, &source);
 }
 
 static enum drop_reason check_destination_mac(const struct worker *w, const struct pkt *p)
@@ -65,7 +71,9 @@ static struct session *living_session(struct worker *w, struct pkt *p, struct se
 	if (SESSION_GET(s->policy_gen) !=
 		atomic_load_explicit(&s->vport->policy_gen, memory_order_relaxed)) {
 		reason = plugin_chain_recheck(s, w->id, vport_clock_ns(s->vport, w->now_ns));
-		if (reason != DROP_NONE && w->engine->policy_change == ENGINE_POLICY_CUT) {
+		/* Denied it may finish, if so set; what uses another's port may not. */
+		if (reason != DROP_NONE &&
+			(reason != DROP_DENIED || w->engine->policy_change == ENGINE_POLICY_CUT)) {
 			session_kill(s, w->id, PLUGIN_CLOSE_POLICY);
 			p->drop = DROP_SESSION_CLOSED;
 		}

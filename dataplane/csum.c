@@ -139,15 +139,22 @@ static uint32_t crc_mbuf(const struct rte_mbuf *m, uint32_t off, uint32_t len, u
 	return crc;
 }
 
-void csum_sctp(struct pkt *p)
+/* With the field itself as zeros; the register's bytes go out lowest first. */
+rte_le32_t csum_sctp_of(const struct pkt *p)
+{
+	const uint16_t field = offsetof(struct rte_sctp_hdr, cksum);
+	const uint16_t header = sizeof(struct rte_sctp_hdr);
+	uint32_t crc = crc_bytes(pkt_l4(p), field, 0xffffffff);
+
+	crc = rte_hash_crc_4byte(0, crc);
+	return rte_cpu_to_le_32(~crc_mbuf(p->mbuf, p->l4_off + header, l4_len(p) - header, crc));
+}
+
+void csum_sctp_change(struct pkt *p, rte_le32_t before)
 {
 	struct rte_sctp_hdr *sctp = pkt_l4(p);
 
-	if (p->flags & PKT_FRAGMENT)
-		return;
-	sctp->cksum = 0;
-	/* RFC 9260 appendix A: the register's bytes go out lowest first. */
-	sctp->cksum = rte_cpu_to_le_32(~crc_mbuf(p->mbuf, p->l4_off, l4_len(p), 0xffffffff));
+	sctp->cksum ^= before ^ csum_sctp_of(p);
 }
 
 static void finish_l4(struct pkt *p)
@@ -158,7 +165,7 @@ static void finish_l4(struct pkt *p)
 	uint16_t sum;
 
 	if (p->proto == IPPROTO_SCTP) {
-		csum_sctp(p);
+		((struct rte_sctp_hdr *)pkt_l4(p))->cksum = csum_sctp_of(p);
 		return;
 	}
 	if (!csum_place(p, &place))

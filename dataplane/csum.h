@@ -73,7 +73,7 @@ rte_be16_t csum_update_udp(rte_be16_t csum, const void *from, const void *to, ui
  * Part of p changed in place from `from` to `to`: keep its L4 checksum true. `pseudo`: the bytes
  * are an address (they count only where a pseudo header does: not for ICMPv4 and SCTP); else they
  * are part of the L4 header. Does nothing for later fragments, unfinished checksums and protocols
- * without one. SCTP (CRC32C) is not incremental: after a change of ports call csum_sctp().
+ * without one. For SCTP see csum_sctp_change().
  */
 struct csum_change {
 	const void *from, *to;
@@ -88,8 +88,10 @@ void csum_l4_change(struct pkt *p, const struct csum_change *change);
  */
 bool csum_l4_ok(const struct pkt *p);
 
-/* Compute the CRC32C of a whole SCTP packet anew (RFC 9260 appendix A). */
-void csum_sctp(struct pkt *p);
+/* What the CRC32C field of a whole SCTP packet should hold (RFC 9260 appendix A). */
+rte_le32_t csum_sctp_of(const struct pkt *p);
+/* The packet has changed; `before`: csum_sctp_of() before it did. A wrong checksum stays wrong. */
+void csum_sctp_change(struct pkt *p, rte_le32_t before);
 
 /*
  * One's complement sum (not inverted, folded) of the pseudo header of p's IP header for `len_bytes`

@@ -167,6 +167,14 @@ static bool pkt_dont_fragment(const struct pkt *p)
 	return p->flags & PKT_IPV6 || ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_DF_FLAG);
 }
 
+/* Its addresses, ports and MAC: an error is about what its sender knows. */
+static void as_the_vm_sent_it(struct pkt *p)
+{
+	rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *)->src_addr = p->vport->mac;
+	if (SESSION_GET(p->session->action.set) & SESSION_ACT_TRANSLATE)
+		translate_back(p);
+}
+
 /* Longer than the tunnel carries: tell the sender, or split. Takes the packet. */
 static void tunnel_oversize(
 	struct worker *w, struct pkt *p, const struct tunnel *tunnel, uint32_t vni, uint8_t ttl)
@@ -179,9 +187,11 @@ static void tunnel_oversize(
 		count = frag_split(p->mbuf, mtu, w->engine->pool, piece, FRAG_PIECES_MAX);
 	else if (p->vport && icmp_limit_allow(&w->engine->icmp_limit, w->now_ns)) {
 		const struct icmp_origin origin = vpc_origin(p->vport->vpc, p->flags & PKT_IPV6);
-		struct rte_mbuf *m =
-			icmp_error(p, ICMP_ANSWER_TOO_BIG, mtu, &origin, w->engine->pool);
+		struct rte_mbuf *m;
 
+		if (p->dir == PKT_EGRESS && p->session)
+			as_the_vm_sent_it(p);
+		m = icmp_error(p, ICMP_ANSWER_TOO_BIG, mtu, &origin, w->engine->pool);
 		if (m)
 			deliver_back(w, p, m);
 	}

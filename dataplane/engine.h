@@ -272,6 +272,8 @@ int engine_plugin_foreach(struct engine *engine,
 int engine_section_save(struct vport *vport, const char *plugin, struct plugin_sink *sink);
 int engine_section_load(struct vport *vport, const char *plugin,
 	const struct plugin_section *section, char *error, size_t error_len);
+/* [M] The move that brought sections was given up: all plugins let go of what came with them. */
+void engine_sections_forget(struct vport *vport);
 /* [M] about each 100 ms from a control thread: plugins' tick, deferred frees. */
 void engine_tick(struct engine *engine);
 

@@ -10,6 +10,7 @@
 
 #include "dataplane/addr.h"
 #include "dataplane/csum.h"
+#include "dataplane/parse.h"
 #include "dataplane/parse_ip.h"
 
 #define ETH_LEN ((uint16_t)sizeof(struct rte_ether_hdr))
@@ -37,22 +38,6 @@ static const uint8_t icmp_codes[][2][2] = {
 	[ICMP_ANSWER_HOST_UNREACH] = {{ICMP_DEST_UNREACH, ICMP_HOST_UNREACH},
 		{ICMP6_DST_UNREACH, 0}},
 };
-
-static void packet_addresses(
-	const struct pkt *p, struct in6_addr *source, struct in6_addr *destination)
-{
-	if (p->flags & PKT_IPV6) {
-		const struct rte_ipv6_hdr *ip = pkt_l3(p);
-
-		memcpy(source, ip->src_addr, sizeof(*source));
-		memcpy(destination, ip->dst_addr, sizeof(*destination));
-	} else {
-		const struct rte_ipv4_hdr *ip = pkt_l3(p);
-
-		*source = addr_from_v4(ip->src_addr);
-		*destination = addr_from_v4(ip->dst_addr);
-	}
-}
 
 static uint16_t ip_total_len(const struct pkt *p)
 {
@@ -136,7 +121,7 @@ static bool may_answer(const struct pkt *p, struct in6_addr *source, struct in6_
 	if (p->flags & (PKT_NOT_IP | PKT_ICMP_ERROR | PKT_LATER_FRAGMENT | PKT_SPLIT_HEADER |
 			       PKT_MULTICAST))
 		return false;
-	packet_addresses(p, source, destination);
+	parse_addresses(p, source, destination);
 	return is_unicast(source) && is_unicast(destination);
 }
 

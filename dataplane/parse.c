@@ -16,6 +16,7 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
+#include "dataplane/addr.h"
 #include "dataplane/csum.h"
 #include "dataplane/parse_ip.h"
 
@@ -176,6 +177,20 @@ static bool quoted_icmp_ports(bool is_ipv6, const uint8_t *l4, struct parse_port
 	return true;
 }
 
+/* Was the quoted packet sent by whom the error is for? */
+static bool quoted_is_of(const struct pkt *p, const uint8_t *quoted_l3)
+{
+	const uint8_t *l3 = pkt_l3(p);
+
+	if (p->flags & PKT_IPV6)
+		return memcmp(l3 + offsetof(struct rte_ipv6_hdr, dst_addr),
+			       quoted_l3 + offsetof(struct rte_ipv6_hdr, src_addr),
+			       sizeof(struct in6_addr)) == 0;
+	return memcmp(l3 + offsetof(struct rte_ipv4_hdr, dst_addr),
+		       quoted_l3 + offsetof(struct rte_ipv4_hdr, src_addr),
+		       sizeof(rte_be32_t)) == 0;
+}
+
 /* The packet quoted in an ICMP error names the session; it went the other way. */
 static enum drop_reason parse_quoted(struct pkt *p, uint32_t vni, const uint8_t *l3, uint32_t avail)
 {
@@ -185,6 +200,8 @@ static enum drop_reason parse_quoted(struct pkt *p, uint32_t vni, const uint8_t 
 	bool is_ipv6 = p->flags & PKT_IPV6;
 
 	if (parse_ip_quoted(l3, avail, &ip) != DROP_NONE || (ip.flags ^ p->flags) & PKT_IPV6)
+		return DROP_BAD_L4;
+	if (!quoted_is_of(p, l3))
 		return DROP_BAD_L4;
 	l4 = l3 + ip.header_len;
 	if (!(ip.flags & PKT_LATER_FRAGMENT) && header_need(ip.proto, is_ipv6) != 0) {
@@ -411,6 +428,21 @@ bool parse_ingress(struct pkt **pkts, uint16_t count, const uint32_t *vni)
 		dropped |= pkts[i]->drop != DROP_NONE;
 	}
 	return dropped;
+}
+
+void parse_addresses(const struct pkt *p, struct in6_addr *source, struct in6_addr *destination)
+{
+	if (p->flags & PKT_IPV6) {
+		const struct rte_ipv6_hdr *ip = pkt_l3(p);
+
+		memcpy(source, ip->src_addr, sizeof(*source));
+		memcpy(destination, ip->dst_addr, sizeof(*destination));
+	} else {
+		const struct rte_ipv4_hdr *ip = pkt_l3(p);
+
+		*source = addr_from_v4(ip->src_addr);
+		*destination = addr_from_v4(ip->dst_addr);
+	}
 }
 
 void parse_addresses6(const struct pkt *p, struct session_addresses6 *a6)

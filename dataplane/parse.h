@@ -18,7 +18,9 @@
  * refused.
  *  - IPv4 header checksums are verified; L4 checksums are the receiver's (a wrong one stays wrong).
  *  - An atomic IPv6 fragment is a whole packet (RFC 6946). ESP and AH are protocols without ports.
- *  - A fragmented ICMP error is BAD_L4 (errors fit in 576 and 1280 bytes).
+ *  - A fragmented ICMP error is BAD_L4 (errors fit in 576 and 1280 bytes). So is one that is not
+ * for the sender of the packet it quotes: it would get to that one by way of somebody else's
+ * address.
  */
 #include "dataplane/pkt.h"
 
@@ -40,6 +42,9 @@ bool parse_ingress(struct pkt **pkts, uint16_t count, const uint32_t *vni);
 
 /* Readable tuple of a parsed packet (not for PKT_NOT_IP). */
 void parse_tuple(const struct pkt *p, struct session_tuple *tuple);
+
+/* The addresses of the packet's own IP header, an error's too (not for PKT_NOT_IP). */
+void parse_addresses(const struct pkt *p, struct in6_addr *source, struct in6_addr *destination);
 
 /* IP addresses of the packet as local and remote of its direction (quoted ones for an ICMP error).
  */

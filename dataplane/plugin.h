@@ -68,7 +68,9 @@ enum plugin_verdict {
 	PLUGIN_ALLOW,
 	PLUGIN_DENY, /* dropped and counted as "denied" */
 	PLUGIN_REJECT, /* dropped and answered (RST or ICMP prohibited), rate-limited */
-	PLUGIN_NO_NAT_PORT, /* dropped and counted as such */
+	PLUGIN_NO_NAT_PORT, /* dropped and counted as such; in a recheck: the session uses what is
+			       not the vport's any more, and ends even where the denied may
+			       finish */
 };
 
 /* One connection. Ports are in host order; for ICMP echo the identifier (see session_key.h). */
@@ -296,6 +298,11 @@ struct plugin_descriptor {
 		struct plugin_sink *sink);
 	int (*section_load)(void *instance, const struct plugin_vport *vport, void *data,
 		const struct plugin_section *section, struct plugin_error *error);
+	/*
+	 * The move was given up and the vport stays here as it was before, passive: what a section
+	 * claimed for it (a lease, a name) is free again. Also when none was loaded.
+	 */
+	void (*section_forget)(void *instance, const struct plugin_vport *vport, void *data);
 
 	/* Text for plugin/show (vport NULL: the instance). JSON object, one line. */
 	int (*show)(void *instance, const struct plugin_vport *vport, void *data,

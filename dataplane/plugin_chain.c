@@ -5,6 +5,7 @@
  */
 #include "dataplane/plugin_chain.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,13 +132,37 @@ static void tuple_inside(const struct plugin_tuple *inside, struct plugin_tuple 
 	tuple->remote_port = inside->remote_port;
 }
 
+/* Which actions a plugin has added to, or changed in, what the ones before it said. */
+static uint8_t answer_adds(const struct plugin_answer *before, const struct plugin_answer *now)
+{
+	struct session_actions action;
+	uint8_t adds;
+
+	actions_from_answer(&action, now);
+	adds = action.set;
+	if (now->translate == before->translate)
+		adds &= (uint8_t)~SESSION_ACT_TRANSLATE;
+	if (now->dscp == before->dscp)
+		adds &= (uint8_t)~SESSION_ACT_DSCP;
+	if (memcmp(now->meter, before->meter, sizeof(now->meter)) == 0)
+		adds &= (uint8_t)~SESSION_ACT_METER;
+	if (now->mirror_vport == before->mirror_vport)
+		adds &= (uint8_t)~SESSION_ACT_MIRROR;
+	if (now->report == before->report)
+		adds &= (uint8_t)~SESSION_ACT_REPORT;
+	return adds;
+}
+
 /* One plugin's turn; false: the chain ends here. */
 static bool chain_step(const struct vport *v, uint16_t i, struct plugin_request *request,
 	struct plugin_answer *answer, struct chain_result *result)
 {
 	const struct engine_plugin *plugin = &v->engine->plugin[i];
+	struct plugin_answer before;
 	enum plugin_verdict verdict;
 
+	if (unlikely(request->dry))
+		before = *answer;
 	request->data = v->plugin_data[i];
 	answer->state_len = 0;
 	answer->rule = answer->group = 0;
@@ -146,7 +171,8 @@ static bool chain_step(const struct vport *v, uint16_t i, struct plugin_request 
 	result->step[i] = (struct chain_step){.rule = answer->rule,
 		.group = answer->group,
 		.verdict = (uint8_t)verdict,
-		.asked = true};
+		.asked = true,
+		.adds = unlikely(request->dry) ? answer_adds(&before, answer) : 0};
 	if ((unsigned int)verdict >= RTE_DIM(verdict_drops) || !answer_is_sane(v, answer) ||
 		!result_keep_state(result, (uint8_t)i, answer)) {
 		/* It said something, and may have reserved something: as if it had refused. */
@@ -346,24 +372,47 @@ void plugin_chain_explain(const struct session *s, uint64_t now_ns, struct chain
 	session_ask(s, &request, result);
 }
 
+static void put_text(char *text, size_t len, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Append, as far as there is room. */
+static void put_text(char *text, size_t len, const char *format, ...)
+{
+	size_t used = strlen(text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text + used, len - used, format, args);
+	va_end(args);
+}
+
 int plugin_chain_step_text(const struct vport *v, const struct chain_result *result, uint16_t i,
 	char *text, size_t len)
 {
+	static const struct {
+		uint8_t act;
+		const char *word;
+	} words[] = {{SESSION_ACT_TRANSLATE, "translates"}, {SESSION_ACT_DSCP, "marks"},
+		{SESSION_ACT_METER, "meters"}, {SESSION_ACT_MIRROR, "mirrors"},
+		{SESSION_ACT_REPORT, "reports"}};
 	const struct chain_step *step = &result->step[i];
 	const struct vport_addresses *own =
 		atomic_load_explicit(&v->addresses, memory_order_acquire);
 	const char *verdict =
 		step->verdict < RTE_DIM(verdict_drops) ? verdict_drops[step->verdict].name : "?";
-	const char *name = v->engine->plugin[i].descriptor->name;
 
-	if (i >= result->asked || !step->asked)
+	if (i >= result->asked || !step->asked || len == 0)
 		return 0;
-	if (step->rule == 0)
-		return snprintf(text, len, "%s: %s", name, verdict);
-	if (step->group == 0 || step->group > own->group_count)
-		return snprintf(text, len, "%s: %s, rule %u", name, verdict, step->rule);
-	return snprintf(text, len, "%s: %s, rule %u of group %s", name, verdict, step->rule,
-		own->group[step->group - 1]);
+	text[0] = '\0';
+	put_text(text, len, "%s: %s", v->engine->plugin[i].descriptor->name, verdict);
+	if (step->rule)
+		put_text(text, len, ", rule %u", step->rule);
+	if (step->rule && step->group && step->group <= own->group_count)
+		put_text(text, len, " of group %s", own->group[step->group - 1]);
+	for (size_t w = 0; w < RTE_DIM(words); w++)
+		if (step->adds & words[w].act)
+			put_text(text, len, ", %s", words[w].word);
+	return (int)strlen(text);
 }
 
 /* What a plugin is told of a session; filled once, then each plugin's own parts. */

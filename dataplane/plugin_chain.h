@@ -28,6 +28,7 @@ struct chain_step {
 	uint32_t rule, group; /* as in plugin_answer */
 	uint8_t verdict; /* enum plugin_verdict, as given */
 	uint8_t asked;
+	uint8_t adds; /* SESSION_ACT_* that are its own; only when it was asked dry */
 };
 
 struct chain_result {
@@ -55,7 +56,8 @@ void plugin_chain_abandon(const struct chain_question *question, const struct ch
 enum drop_reason plugin_chain_recheck(struct session *s, uint16_t worker, uint64_t now_ns);
 /* What would they say of this session now? Changes nothing; any online reader. */
 void plugin_chain_explain(const struct session *s, uint64_t now_ns, struct chain_result *result);
-/* One plugin's part as people read it: "acl: deny, rule 3 of group web". 0: it was not asked. */
+/* One plugin's part as people read it: "acl: deny, rule 3 of group web", "qos: allow, marks". 0: it
+ * was not asked. */
 int plugin_chain_step_text(const struct vport *v, const struct chain_result *result, uint16_t i,
 	char *text, size_t len);
 /*

@@ -322,3 +322,18 @@ int engine_section_load(struct vport *v, const char *name, const struct plugin_s
 		rc = vport_section_load(v, plugin, section, &fault);
 	return rc == 0 ? 0 : plugin_error_text(name, &fault, rc, error, error_len);
 }
+
+void engine_sections_forget(struct vport *v)
+{
+	for (uint16_t i = 0; i < v->engine->plugin_count; i++) {
+		struct engine_plugin *plugin = &v->engine->plugin[i];
+
+		if (!plugin->descriptor->section_forget)
+			continue;
+		pthread_mutex_lock(&plugin->mutex);
+		plugin->descriptor->section_forget(
+			plugin->instance, &v->plugin_view, v->plugin_data[i]);
+		pthread_mutex_unlock(&plugin->mutex);
+	}
+	engine_deferred_run(v->engine, false);
+}

@@ -111,10 +111,21 @@ static void session_snapshot(struct session *to, const struct session *from)
 		words[i] = __atomic_load_n((const uint64_t *)from + i, __ATOMIC_RELAXED);
 }
 
+/* One line per plugin that was asked. */
+static void say_decisions(struct trace *t, const char *stage, const struct chain_result *chain)
+{
+	char text[160];
+
+	for (uint16_t i = 0; i < chain->asked; i++)
+		if (plugin_chain_step_text(t->pkt.vport, chain, i, text, sizeof(text)) > 0)
+			say(t, stage, "%s", text);
+}
+
 static bool trace_living(struct trace *t, struct session *s, unsigned int which)
 {
 	uint32_t now_ms = vport_clock_ms(s->vport, t->worker.now_ns);
 	struct session_tuple network;
+	struct chain_result chain;
 	enum drop_reason reason;
 	bool changed = false;
 
@@ -128,6 +139,8 @@ static bool trace_living(struct trace *t, struct session *s, unsigned int which)
 		SESSION_GET(s->policy_gen) != atomic_load(&s->vport->policy_gen)
 			? ", to be judged again"
 			: "");
+	plugin_chain_explain(s, vport_clock_ns(s->vport, t->worker.now_ns), &chain);
+	say_decisions(t, "decided", &chain);
 	session_snapshot(&t->copy, s);
 	if (t->pkt.flags & PKT_ICMP_ERROR)
 		reason = track_related(s, &t->pkt);
@@ -153,7 +166,6 @@ static void trace_new(struct trace *t, const struct session_tuple *tuple)
 	struct vport *v = t->pkt.vport;
 	enum drop_reason reason = track_may_open(&v->track, &t->pkt);
 	struct chain_result chain;
-	char text[160];
 
 	if (reason == DROP_NONE && t->pkt.flags & PKT_ICMP_ERROR)
 		reason = DROP_RELATED_NONE;
@@ -169,9 +181,7 @@ static void trace_new(struct trace *t, const struct session_tuple *tuple)
 				   .public_side = tuple->vni != v->vni,
 				   .dry = true},
 		&chain);
-	for (uint16_t i = 0; i < chain.asked; i++)
-		if (plugin_chain_step_text(v, &chain, i, text, sizeof(text)) > 0)
-			say(t, "admit", "%s", text);
+	say_decisions(t, "admit", &chain);
 	if (chain.reason != DROP_NONE)
 		say_drop(t, "admit", chain.reason);
 	if (chain.reason == DROP_NONE)
@@ -198,12 +208,16 @@ static bool trace_role(struct trace *t)
 static bool trace_vport(struct trace *t, const struct session_tuple *tuple, const struct session *s)
 {
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(t->mbuf, const struct rte_ether_hdr *);
+	struct in6_addr source, destination;
 	struct location *location;
 
+	parse_addresses(&t->pkt, &source, &destination);
 	if (t->pkt.dir == PKT_EGRESS) {
 		enum drop_reason reason =
 			vport_speaks(t->pkt.vport, &ether->src_addr, &tuple->local);
 
+		if (reason == DROP_NONE)
+			reason = vport_speaks(t->pkt.vport, &ether->src_addr, &source);
 		if (reason != DROP_NONE)
 			say_drop(t, "admit", reason);
 		return reason == DROP_NONE;

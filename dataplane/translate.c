@@ -11,6 +11,7 @@
 
 #include "dataplane/csum.h"
 #include "dataplane/icmp.h"
+#include "dataplane/parse.h"
 #include "dataplane/session_ext.h"
 #include "dataplane/worker.h"
 
@@ -86,43 +87,69 @@ static void rewrite_ports(struct pkt *p, rte_be16_t source, rte_be16_t destinati
 	}
 	rewrite_bytes(p, l4 + ports.source, &source, sizeof(source), false);
 	rewrite_bytes(p, l4 + ports.destination, &destination, sizeof(destination), false);
-	if (p->proto == IPPROTO_SCTP)
-		csum_sctp(p);
 }
 
 /*
- * The error's own addresses: the vport's side changes as the quoted one does; the far side is
- * whoever made the error (a router) and stays, unless it is the session's remote itself.
+ * The error's own addresses: the vport's side changes with the session's, whichever of its
+ * addresses the vport spoke up from, for only the session's is known outside (RFC 5508 REQ-4,
+ * REQ-5). The far side is whoever made the error (a router) and stays, unless it is the session's
+ * remote itself.
  */
 static void translate_error(
 	struct pkt *p, const struct session_tuple *from, const struct session_tuple *to)
 {
+	bool out = p->dir == PKT_EGRESS;
 	struct in6_addr source, destination;
+	struct in6_addr *own = out ? &source : &destination, *far = out ? &destination : &source;
 
-	if (p->flags & PKT_IPV6) {
-		struct rte_ipv6_hdr *ip = pkt_l3(p);
-
-		memcpy(&source, ip->src_addr, sizeof(source));
-		memcpy(&destination, ip->dst_addr, sizeof(destination));
-	} else {
-		struct rte_ipv4_hdr *ip = pkt_l3(p);
-
-		source = addr_from_v4(ip->src_addr);
-		destination = addr_from_v4(ip->dst_addr);
-	}
-	if (p->dir == PKT_EGRESS) {
-		if (addr_equal(&source, &from->local))
-			source = to->local;
-		if (addr_equal(&destination, &from->remote))
-			destination = to->remote;
-	} else {
-		if (addr_equal(&source, &from->remote))
-			source = to->remote;
-		if (addr_equal(&destination, &from->local))
-			destination = to->local;
-	}
+	parse_addresses(p, &source, &destination);
+	if (!addr_equal(&from->local, &to->local))
+		*own = to->local;
+	if (addr_equal(far, &from->remote))
+		*far = to->remote;
 	icmp_quoted_rewrite(p, to);
 	rewrite_addresses(p, &source, &destination);
+}
+
+static void rewrite(struct pkt *p, const struct session_tuple *to, bool out)
+{
+	if (out) {
+		rewrite_addresses(p, &to->local, &to->remote);
+		rewrite_ports(p, to->local_port, to->remote_port);
+	} else {
+		rewrite_addresses(p, &to->remote, &to->local);
+		rewrite_ports(p, to->remote_port, to->local_port);
+	}
+}
+
+/* SCTP's sum is over the whole packet, and no pseudo header. */
+static void rewrite_summed(struct pkt *p, const struct session_tuple *to, bool out)
+{
+	bool summed = p->proto == IPPROTO_SCTP && !(p->flags & PKT_FRAGMENT);
+	rte_le32_t before = summed ? csum_sctp_of(p) : 0;
+
+	rewrite(p, to, out);
+	if (summed)
+		csum_sctp_change(p, before);
+}
+
+/* A fragment may change in its IP header only, for nobody here has all of what the sum is over. */
+static enum drop_reason translate_sctp(
+	struct pkt *p, const struct session_tuple *from, const struct session_tuple *to)
+{
+	bool out = p->dir == PKT_EGRESS;
+	const struct in6_addr *sender[2] = {&from->local, &to->local};
+	enum drop_reason reason;
+
+	if (!out)
+		sender[0] = &from->remote, sender[1] = &to->remote;
+	if (p->flags & PKT_FRAGMENT &&
+		(from->local_port != to->local_port || from->remote_port != to->remote_port))
+		return DROP_UNSUPPORTED;
+	reason = translate_sctp_names(p, sender[0], sender[1]);
+	if (reason == DROP_NONE)
+		rewrite_summed(p, to, out);
+	return reason;
 }
 
 enum drop_reason translate_packet(struct pkt *p)
@@ -141,12 +168,17 @@ enum drop_reason translate_packet(struct pkt *p)
 		translate_error(p, from, to);
 		return DROP_NONE;
 	}
-	if (p->dir == PKT_EGRESS) {
-		rewrite_addresses(p, &to->local, &to->remote);
-		rewrite_ports(p, to->local_port, to->remote_port);
-	} else {
-		rewrite_addresses(p, &to->remote, &to->local);
-		rewrite_ports(p, to->remote_port, to->local_port);
-	}
+	if (p->proto == IPPROTO_SCTP)
+		return translate_sctp(p, from, to);
+	rewrite(p, to, p->dir == PKT_EGRESS);
 	return DROP_NONE;
+}
+
+void translate_back(struct pkt *p)
+{
+	struct session_tuple inside;
+
+	session_key_unpack(&p->session->key, p->session->is_ipv6 ? &p->session->a6 : NULL, &inside);
+	if (p->session->has_key2 && !(p->flags & PKT_ICMP_ERROR))
+		rewrite_summed(p, &inside, p->dir == PKT_EGRESS);
 }

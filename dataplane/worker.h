@@ -128,6 +128,11 @@ void stage_track(struct worker *w, struct burst *b);
 void stage_act(struct worker *w, struct burst *b);
 /* Rewrite between the session's two keys, quoted packets of ICMP errors included. translate.c */
 enum drop_reason translate_packet(struct pkt *p);
+/* What an SCTP sender names as its own addresses, when its own changes. translate_sctp.c */
+enum drop_reason translate_sctp_names(
+	struct pkt *p, const struct in6_addr *from, const struct in6_addr *to);
+/* As the vport knows it: undo that. */
+void translate_back(struct pkt *p);
 /* deliver: vport, uplink, hold, relay. deliver.c */
 void stage_deliver(struct worker *w, struct burst *b);
 

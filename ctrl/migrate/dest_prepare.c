@@ -137,6 +137,7 @@ void dest_undo(struct move *move)
 		dest_port_empty(p);
 		if (p->adopted) {
 			v->ops->purge(v->ctx, p->port, true);
+			v->ops->sections_forget(v->ctx, p->port);
 			v->ops->relay_to(v->ctx, p->port, &move->peer_vtep);
 			v->ops->event(v->ctx, p->port, ROLE_ABORTED, 0);
 		} else {

@@ -5,6 +5,7 @@
  * comes.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "ctrl/migrate/mover_impl.h"
 
@@ -195,6 +196,11 @@ int source_sections(struct move *move, struct move_port *p)
 		head = wire_writer_len(&w);
 		rc = vswitch->ops->section_save(
 			vswitch->ctx, p->port, move->sections.offered[i].name, &w);
+		if (rc == 0 && !wire_writer_ok(&w))
+			rc = -EMSGSIZE;
+		if (rc != 0)
+			move_fail(move, "plugin %s: its state of %s cannot be saved: %s",
+				move->sections.offered[i].name, p->name, strerror(-rc));
 		if (rc == 0 && wire_writer_len(&w) > head)
 			rc = move_send(move, STREAM_SECTION, (uint16_t)(STREAM_SECTION_FIRST + i),
 				p->index, &w);

@@ -267,6 +267,12 @@ static int ferry_section_load(void *ctx, struct vswitch_port *port,
 	return engine_section_load(ferry_vport(port), state->name, &section, error, error_len);
 }
 
+static void ferry_sections_forget(void *ctx, struct vswitch_port *port)
+{
+	(void)ctx;
+	engine_sections_forget(ferry_vport(port));
+}
+
 static uint32_t ferry_purge(void *ctx, struct vswitch_port *port, bool moved)
 {
 	(void)ctx;
@@ -304,6 +310,7 @@ static const struct vswitch_ops ferry_ops = {
 	.sections = ferry_sections,
 	.section_save = ferry_section_save,
 	.section_load = ferry_section_load,
+	.sections_forget = ferry_sections_forget,
 	.export_open = ferry_export_open,
 	.export_close = ferry_export_close,
 	.export_rewind = ferry_export_rewind,

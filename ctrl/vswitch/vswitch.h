@@ -128,6 +128,8 @@ struct vswitch_ops {
 		struct wire_writer *w); /* nothing written: has none */
 	int (*section_load)(void *ctx, struct vswitch_port *port, const struct vswitch_state *state,
 		char *error, size_t error_len);
+	/* The move was given up, the port stays: what its sections claimed here is free again. */
+	void (*sections_forget)(void *ctx, struct vswitch_port *port);
 
 	/* ---- sessions out ---- */
 	/* follow: changes are noted from here on (-EBUSY: another export does). */

@@ -4,10 +4,11 @@
 /*
  * What the files of this plugin share, in the order a record goes through them:
  *
- *	flowlog.c  the descriptor; a session's event -> struct flow_record in the ring of the worker
- *that saw it drain.c    rings -> the ways out, at most `rate` records a second; tick, on a control
- *thread ipfix.c    a way out: IPFIX messages by RFC 7011 over UDP json.c     a way out: one JSON
- *object per line in a file config.c   as written -> struct flow_config
+ *	flowlog.c  the descriptor; a session's event becomes a struct flow_record in a ring
+ *	drain.c    rings -> the ways out, at most `rate` records a second; control thread
+ *	ipfix.c    a way out: IPFIX messages by RFC 7011 over UDP
+ *	json.c     a way out: one JSON object per line in a file
+ *	config.c   as written -> struct flow_config
  *
  * A worker never waits: its ring is its own, and a record that finds it full is lost and counted.
  */

@@ -247,8 +247,8 @@ static int row_parse(const struct plugin_value *value, const struct plugin_value
 						    : "a port or a range, as in 1024-2047");
 	if (!take_protocol(text_of(value, "protocol"), lease) ||
 		(lease->proto && lease->kind != NAT_DNAT))
-		return nat_fail(
-			error, value, "nat_leases: protocol: expected tcp, udp or any, for dnat");
+		return nat_fail(error, value,
+			"nat_leases: protocol: expected tcp, udp, sctp or any, for dnat");
 	if (!take_inside(value, lease))
 		return nat_fail(error, value,
 			"nat_leases: inside: expected an address of the same family, and ports "

@@ -207,6 +207,27 @@ int nat_section_load(void *instance, const struct plugin_vport *view, void *data
 	return 0;
 }
 
+/* Sessions went before: nothing here uses a lease that goes. Fewer leases always fit. */
+void nat_section_forget(void *instance, const struct plugin_vport *view, void *data)
+{
+	struct nat_vport *v = data;
+	struct nat_lease *had = v->moved;
+	uint32_t had_count = v->moved_count;
+	struct plugin_error error;
+
+	(void)view;
+	v->moved = NULL;
+	v->moved_count = 0;
+	if (nat_bind_vport(instance, v, &error) != 0) {
+		/* No memory: they stay, and are known. */
+		v->moved = had;
+		v->moved_count = had_count;
+		return;
+	}
+	memset(v->moved_counts, 0, sizeof(v->moved_counts));
+	free(had);
+}
+
 static int show_leases(const struct nat_binding *binding, struct plugin_sink *sink)
 {
 	int rc = 0;

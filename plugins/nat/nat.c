@@ -162,12 +162,28 @@ static enum plugin_verdict admit_private(const struct nat *nat, const struct nat
 
 /* ---- the descriptor's calls ---- */
 
-static bool binding_holds(const struct nat_binding *binding, const struct plugin_tuple *outside)
+/* Its number from 1 on; 0: none of these. */
+static uint32_t binding_holds(const struct nat_binding *binding, const struct plugin_tuple *outside)
 {
 	for (uint32_t i = 0; i < binding->count; i++)
 		if (nat_lease_holds(&binding->lease[i], outside))
-			return true;
-	return false;
+			return i + 1;
+	return 0;
+}
+
+/*
+ * One that arrives may be ahead of its lease: adopt() looks closer. Else the port is the vport's
+ * or the session must end, for its public address may be another's by now.
+ */
+static enum plugin_verdict recheck(const struct nat_binding *binding,
+	const struct plugin_request *request, struct plugin_answer *answer)
+{
+	if (!request->outside)
+		return PLUGIN_ALLOW;
+	answer->translate = true;
+	answer->outside = *request->outside;
+	answer->rule = binding_holds(binding, request->outside);
+	return answer->rule || request->arrives ? PLUGIN_ALLOW : PLUGIN_NO_NAT_PORT;
 }
 
 static enum plugin_verdict nat_admit(
@@ -177,13 +193,8 @@ static enum plugin_verdict nat_admit(
 	struct nat_vport *v = request->data;
 	const struct nat_binding *binding = atomic_load_explicit(&v->binding, memory_order_acquire);
 
-	if (request->recheck) {
-		/* One that arrives may be ahead of its lease: adopt() looks closer. */
-		if (!request->outside || request->arrives ||
-			binding_holds(binding, request->outside))
-			return PLUGIN_ALLOW;
-		return PLUGIN_DENY;
-	}
+	if (request->recheck)
+		return recheck(binding, request, answer);
 	if (request->public_side)
 		return admit_public(nat, binding, request, answer);
 	return admit_private(nat, binding, request, answer);
@@ -208,7 +219,7 @@ static enum plugin_verdict nat_adopt(
 	if (!session->translated)
 		return PLUGIN_ALLOW;
 	pthread_mutex_lock(&nat->mutex);
-	own = binding_holds(atomic_load(&v->binding), &session->outside);
+	own = binding_holds(atomic_load(&v->binding), &session->outside) != 0;
 	other = !own && nat_bind_holder(nat, v, &lease);
 	pthread_mutex_unlock(&nat->mutex);
 	return other ? PLUGIN_NO_NAT_PORT : PLUGIN_ALLOW;
@@ -336,4 +347,4 @@ FERRY_PLUGIN(.name = "nat", .version = "1.0", .summary = "floating, shared and f
 	.configure = nat_configure, .vport_check = nat_vport_check, .vport_add = nat_vport_add,
 	.vport_change = nat_vport_change, .vport_del = nat_vport_del, .admit = nat_admit,
 	.adopt = nat_adopt, .section_save = nat_section_save, .section_load = nat_section_load,
-	.show = nat_show);
+	.section_forget = nat_section_forget, .show = nat_show);

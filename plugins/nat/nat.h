@@ -124,6 +124,7 @@ int nat_section_save(
 	void *instance, const struct plugin_vport *view, void *data, struct plugin_sink *sink);
 int nat_section_load(void *instance, const struct plugin_vport *view, void *data,
 	const struct plugin_section *section, struct plugin_error *error);
+void nat_section_forget(void *instance, const struct plugin_vport *view, void *data);
 int nat_show(void *instance, const struct plugin_vport *view, void *data, struct plugin_sink *sink);
 
 #endif

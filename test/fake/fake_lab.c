@@ -35,6 +35,41 @@ static void lab_log(void *arg, enum plugin_log_level level, const char *object, 
 		fprintf(stderr, "# %s: %s\n", object, text);
 }
 
+static int port_bind(uint16_t port, int type)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(port)};
+	int fd = socket(AF_INET, type, 0);
+
+	assert(fd >= 0);
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/*
+ * A free TCP port, and none that the system may give to a connection while the host is down. Labs
+ * run beside each other, and all call their hosts h0, h1: one that listened where another one's
+ * host is not up yet would be taken for it. So the UDP port of the same number is kept as long as
+ * the lab is there.
+ */
+static bool port_claim(struct fake_lab *lab, uint32_t host)
+{
+	int fd;
+
+	lab->claim[host] = port_bind(lab->port[host], SOCK_DGRAM);
+	if (lab->claim[host] < 0)
+		return false;
+	fd = port_bind(lab->port[host], SOCK_STREAM);
+	if (fd >= 0)
+		close(fd);
+	else
+		close(lab->claim[host]);
+	return fd >= 0;
+}
+
 void fake_lab_new(struct fake_lab *lab, uint32_t hosts)
 {
 	memset(lab, 0, sizeof(*lab));
@@ -45,22 +80,14 @@ void fake_lab_new(struct fake_lab *lab, uint32_t hosts)
 						       : "/tmp/ferry-lab.XXXXXX");
 	assert(mkdtemp(lab->dir));
 	for (uint32_t i = 0; i < hosts; i++) {
-		/*
-		 * A free port each: taken and let go, and none that the system may give to a
-		 * connection while the host is down.
-		 */
-		static _Atomic uint16_t next;
-		struct sockaddr_in addr = {
-			.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-		int fd = socket(AF_INET, SOCK_STREAM, 0), tries = 0;
+		int tries = 0;
 
-		assert(fd >= 0);
 		do {
+			static _Atomic uint16_t next;
+
 			lab->port[i] = 20000 + (getpid() * 61 + next++) % 12000;
-			addr.sin_port = htons(lab->port[i]);
 			assert(tries++ < 12000);
-		} while (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0);
-		close(fd);
+		} while (!port_claim(lab, i));
 	}
 }
 
@@ -74,8 +101,10 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 
 void fake_lab_free(struct fake_lab *lab)
 {
-	for (uint32_t i = 0; i < lab->hosts; i++)
+	for (uint32_t i = 0; i < lab->hosts; i++) {
 		fake_lab_stop(lab, i);
+		close(lab->claim[i]);
+	}
 	nftw(lab->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 

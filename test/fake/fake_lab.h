@@ -37,6 +37,7 @@ struct fake_lab {
 	uint64_t real_ns;
 	char dir[64];
 	uint16_t port[FAKE_LAB_HOSTS];
+	int claim[FAKE_LAB_HOSTS]; /* sockets that keep these ports from other labs */
 	const char *extra[FAKE_LAB_HOSTS]; /* more YAML for a host, top level; NULL: none */
 	const char *vports[FAKE_LAB_HOSTS]; /* YAML list entries, or NULL */
 	const char *plugins[FAKE_LAB_HOSTS]; /* YAML list in flow style; NULL: none are loaded */

@@ -95,7 +95,8 @@ static void world_resolve(struct race_world *w)
 	race_collect(w, w->uplink);
 }
 
-void race_world_start(struct race_world *w, const char *plugin)
+void race_world_start(
+	struct race_world *w, const char *path, const char *plugin, const char *config)
 {
 	struct engine_params params = {.name = "race",
 		.clock = {.now_ns = world_now, .arg = w},
@@ -110,9 +111,9 @@ void race_world_start(struct race_world *w, const char *plugin)
 	atomic_store(&w->now_ns, 1000000000000ULL);
 	session_timeouts_default(&params.timeouts);
 	check(engine_create(&params, &w->engine, error, sizeof(error)), "engine", error);
-	check(engine_plugin_load(w->engine, plugin, error, sizeof(error)), "plugin", error);
-	race_configure(w, "{groups: [{name: web, rules: [{direction: ingress}, {direction: "
-			  "egress}]}]}");
+	check(engine_plugin_load(w->engine, path, error, sizeof(error)), path, error);
+	w->plugin = plugin;
+	race_configure(w, config);
 	world_net(w);
 	w->v = race_vport(w, "v", 5);
 	w->l = race_vport(w, "l", 8);
@@ -134,10 +135,11 @@ void race_world_stop(struct race_world *w)
 void race_configure(struct race_world *w, const char *text)
 {
 	struct plugin_value *value = fake_value(text);
-	const struct engine_plugin_config config = {.plugin = "acl", .value = value, .apply = true};
+	const struct engine_plugin_config config = {
+		.plugin = w->plugin, .value = value, .apply = true};
 	char error[ENGINE_ERROR_MAX] = "";
 
-	check(engine_plugin_configure(w->engine, &config, error, sizeof(error)), "acl", error);
+	check(engine_plugin_configure(w->engine, &config, error, sizeof(error)), w->plugin, error);
 	fake_value_free(value);
 }
 

@@ -20,6 +20,7 @@
 
 struct race_world {
 	struct engine *engine;
+	const char *plugin;
 	struct port *uplink;
 	struct vport *v, *l, *r; /* r changes its role */
 	_Atomic uint64_t now_ns;
@@ -30,7 +31,9 @@ struct race_world {
 /* mbufs come from a pool whose handler is built with this program; after EAL, before the engine. */
 int race_pool_use(void);
 
-void race_world_start(struct race_world *w, const char *plugin);
+/* plugin: its path, its name, and what it is told first. */
+void race_world_start(
+	struct race_world *w, const char *path, const char *plugin, const char *config);
 void race_world_stop(struct race_world *w);
 
 /* A vport 10.0.0.`host`, 02:00:00:00:00:`host`, of group web. */

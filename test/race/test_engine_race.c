@@ -355,7 +355,8 @@ static void everything_at_once_leaves_no_race_and_no_packet_unaccounted(void **s
 static int set_up(void **state)
 {
 	(void)state;
-	race_world_start(&world, ACL_SO);
+	race_world_start(&world, ACL_SO, "acl",
+		"{groups: [{name: web, rules: [{direction: ingress}, {direction: egress}]}]}");
 	return 0;
 }
 

@@ -78,18 +78,23 @@ static void external_network(struct fake_host *host, bool anchor)
 		fail_msg("%s", error);
 }
 
-static void nat_host_start(struct fake_host *host, const char *name, uint16_t workers)
+static inline void nat_host_net(struct fake_host *host)
 {
-	struct fake_host_options options = {
-		.name = name, .vtep = "192.0.2.1", .workers = workers, .plugin = NAT_SO};
-
-	fake_host_start(host, &options);
 	fake_host_vpc(host, VNI);
 	fake_host_peer(host, "192.0.2.3");
 	external_network(host, false);
 }
 
-static uint64_t drops_of(const struct vport *v, enum drop_reason reason)
+static inline void nat_host_start(struct fake_host *host, const char *name, uint16_t workers)
+{
+	struct fake_host_options options = {
+		.name = name, .vtep = "192.0.2.1", .workers = workers, .plugin = NAT_SO};
+
+	fake_host_start(host, &options);
+	nat_host_net(host);
+}
+
+static inline uint64_t drops_of(const struct vport *v, enum drop_reason reason)
 {
 	struct port_stats s;
 
@@ -151,7 +156,7 @@ static inline uint16_t assert_leaves(struct fake_host *host, struct fake_packet 
 	return want.proto == IPPROTO_ICMP ? want.icmp_id : want.sport;
 }
 
-static void assert_arrives(struct fake_host *host, struct vport *v, struct fake_packet want)
+static inline void assert_arrives(struct fake_host *host, struct vport *v, struct fake_packet want)
 {
 	uint8_t frame[FAKE_FRAME_MAX];
 	size_t len = fake_host_receive(v->port, frame, sizeof(frame));

@@ -106,7 +106,6 @@ static void test_quoted_packets_of_all_kinds_equal_what_the_other_side_sent(void
 			.icmp_type = family[v6].echo,
 			.payload_len = 31};
 		struct fake_packet error = {.src = family[v6].router,
-			.dst = family[v6].remote,
 			.proto = family[v6].icmp,
 			.icmp_type = family[v6].unreachable,
 			.quoted = &quoted,
@@ -123,6 +122,7 @@ static void test_quoted_packets_of_all_kinds_equal_what_the_other_side_sent(void
 		/* From the other side's view first: network side for ingress. */
 		quoted.src = dir == PKT_INGRESS ? family[v6].local[!dir] : family[v6].remote;
 		quoted.dst = dir == PKT_INGRESS ? family[v6].remote : family[v6].local[!dir];
+		error.dst = quoted.src;
 		quoted.sport = dir == PKT_INGRESS ? 45001 : 25;
 		quoted.dport = dir == PKT_INGRESS ? 25 : 1470;
 		quoted.icmp_id = 45001;
@@ -268,12 +268,13 @@ static void test_errors_equal_what_the_builder_makes(void **state)
 static void test_no_error_about_errors_multicast_or_from_nobody(void **state)
 {
 	struct fake_packet sent = {.src = "10.0.0.5", .dst = "198.51.100.10"};
+	struct fake_packet got = {.src = "198.51.100.10", .dst = "10.0.0.5"};
 	struct fake_packet about[] = {
 		{.src = "10.0.0.5",
 			.dst = "198.51.100.10",
 			.proto = IPPROTO_ICMP,
 			.icmp_type = 3,
-			.quoted = &sent},
+			.quoted = &got},
 		{.src = "10.0.0.5", .dst = "224.0.0.5"},
 		{.src = "10.0.0.5", .dst = "255.255.255.255"},
 		{.src = "0.0.0.0", .dst = "198.51.100.10"},

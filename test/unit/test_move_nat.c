@@ -21,6 +21,7 @@
 #include "dataplane/worker.h"
 #include "test/fake/fake_eal.h"
 #include "test/fake/fake_lab.h"
+#include "test/fake/fake_value.h"
 
 #define EXT 900
 #define V_MAC "02:00:00:00:00:05"
@@ -79,12 +80,14 @@ static int is_of_v(const struct location *location, void *arg)
 		       atomic_load(&location->kind) == LOCATION_REMOTE);
 }
 
-/* Every host knows where V and its public address are. */
+/* V runs, and every host knows where it and its public address are. */
 static bool all_know(void *arg)
 {
 	struct in6_addr addr[2] = {fake_addr("10.0.0.5"), fake_addr(N)};
 
 	(void)arg;
+	if (fake_lab_role(&lab, 0, "v") != ROLE_OWNER)
+		return false;
 	for (uint32_t i = 0; i < lab.hosts; i++)
 		for (int n = 0; n < 2; n++)
 			if (!engine_location_foreach(lab.host[i].engine, is_of_v, &addr[n]))
@@ -105,10 +108,7 @@ static void hosts_start(uint32_t count)
 		gateway_known(i);
 	}
 	fake_lab_rings(&lab, 0, "v", true);
-	if (lab.vports[1])
-		fake_lab_run_ms(&lab, 200);
-	else
-		assert_true(fake_lab_until(&lab, all_know, NULL, 30000));
+	assert_true(fake_lab_until(&lab, all_know, NULL, 60000));
 }
 
 static int three_hosts(void **state)
@@ -477,6 +477,64 @@ static void so_it_does_where_d_knew_the_vm_before(void **state)
 	refused("203.0.113.7:45001-45010 of v is granted to x here");
 }
 
+/* V is in D's file without a lease; what it would have brought is on its way there. */
+static int d_knows_v(void **state)
+{
+	(void)state;
+	fake_lab_new(&lab, 2);
+	lab.vports[0] = FAKE_LAB_VM;
+	lab.vports[1] = FAKE_LAB_VM X_VPORT;
+	lab.extra[0] = LEASES(LEASE("v", "snat", "45001-45010"));
+	hosts_start(2);
+	return 0;
+}
+
+static int d_grants_x(const char *ports, char *error, size_t len)
+{
+	char text[512];
+	struct plugin_value *value;
+	struct engine_plugin_config config = {.plugin = "nat", .apply = true};
+	int rc;
+
+	snprintf(text, sizeof(text),
+		"{external_networks: [{name: net, vni: 900}], nat_leases: [{vport: x, network: "
+		"net, kind: "
+		"snat, address: " N ", ports: %s}]}",
+		ports);
+	value = fake_value(text);
+	config.value = value;
+	rc = engine_plugin_configure(lab.host[1].engine, &config, error, len);
+	fake_value_free(value);
+	return rc;
+}
+
+static void a_move_that_was_given_up_leaves_no_lease_at_d(void **state)
+{
+	struct stream s = {.vport = 40000, .cport = 443, .v_seq = 1000, .c_seq = 9000};
+	struct mover_view view;
+	char id[37], error[256] = "";
+
+	(void)state;
+	opens(0, 0, &s);
+	fake_lab_move(&lab, 0, 1, "v", id);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 30000));
+	/* As long as it may come, nobody else gets it. */
+	assert_int_not_equal(d_grants_x("45005-45020", error, sizeof(error)), 0);
+	assert_non_null(strstr(error, "overlaps a lease that v brought here"));
+	assert_int_equal(mover_abort(lab.host[0].mover, id, error, sizeof(error)), 0);
+	fake_lab_over(&lab, 0, id, &view);
+	assert_int_equal(view.phase, MOVER_FAILED);
+	assert_string_equal(view.reason, "aborted on h0");
+	fake_lab_over(&lab, 1, id, &view);
+	if (d_grants_x("45005-45020", error, sizeof(error)) != 0)
+		fail_msg("%s", error);
+	both_ways(0, 0, &s);
+	/* And it comes again, once that is taken back. */
+	assert_int_equal(d_grants_x("50000-50001", error, sizeof(error)), 0);
+	fake_lab_migrate(&lab, 0, 1, "v");
+	both_ways(0, 1, &s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +558,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_lease_that_d_gave_to_another_stops_the_move_before_the_vm_does,
 			d_has_given_the_ports, lab_end),
+		cmocka_unit_test_setup_teardown(
+			a_move_that_was_given_up_leaves_no_lease_at_d, d_knows_v, lab_end),
 		cmocka_unit_test_setup_teardown(so_it_does_where_d_knew_the_vm_before,
 			d_knows_v_and_has_given_its_ports, lab_end),
 	};

@@ -124,6 +124,31 @@ static void a_plugin_that_is_older_at_d_is_refused_before_the_copy(void **state)
 	assert_refused("plugin odd: its state has version 2, this host reads 1 to 1");
 }
 
+/* What a plugin saves is nonsense: said by name before anything is copied, and the VM goes on. */
+static void a_plugin_that_cannot_save_stops_the_move_by_its_name(void **state)
+{
+	static const struct {
+		const char *save, *reason;
+	} cases[] = {
+		{"1", "plugin odd: its state of v cannot be saved: Input/output error"},
+		{"2", "plugin odd: its state of v cannot be saved: Message too long"},
+		{"3", "plugin odd: 5 bytes of state"},
+	};
+	char plugins[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fake_lab_free(&lab);
+		fake_lab_new(&lab, 2);
+		snprintf(plugins, sizeof(plugins),
+			"[{name: odd, path: " ODD_DIR "/odd_section.so, config: {save: %s}}]",
+			cases[i].save);
+		hosts(plugins, "[{name: odd, path: " ODD_DIR "/odd_section.so}]", FAKE_LAB_VM);
+		fake_lab_sessions(&lab, 0, "v", 1, 100);
+		assert_refused(cases[i].reason);
+	}
+}
+
 static void a_plugin_that_may_be_missing_is_left_behind(void **state)
 {
 	char *before, *after;
@@ -310,6 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_plugin_that_d_has_not_is_refused_before_the_copy),
 		T(a_plugin_that_is_older_at_d_is_refused_before_the_copy),
+		T(a_plugin_that_cannot_save_stops_the_move_by_its_name),
 		T(a_plugin_that_may_be_missing_is_left_behind),
 		T(a_group_that_only_s_knows_goes_along),
 		T(a_rate_holds_across_a_move_within_five_percent),

@@ -217,6 +217,27 @@ static void who_allowed_a_session_hears_of_its_end_or_that_it_never_was(void **s
 	assert_string_equal(says(w, "second"), "3 admitted, 1 abandoned, 1 closed");
 }
 
+/* create and destroy are all it has. */
+static void one_without_hooks_hinders_nobody(void **state)
+{
+	const struct plugin_section section = {.version = 0};
+	struct world *w = *state;
+
+	assert_int_equal(load(w, ODD("odd_bare")), 0);
+	assert_int_equal(load(w, ODD("odd_second")), 0);
+	assert_int_equal(configure(w, "odd", "{anything: 1}"), 0);
+	net(w);
+	assert_int_equal(send_from(w, 1, "10.0.0.9"), 1);
+	assert_string_equal(says(w, "second"), "1 admitted, 0 abandoned, 0 closed");
+	assert_int_equal(engine_section_save(w->v, "odd", fake_plugin_sink(&w->sink)), 0);
+	assert_int_equal(
+		engine_section_load(w->v, "odd", &section, w->error, sizeof(w->error)), -EPROTO);
+	engine_sections_forget(w->v);
+	engine_tick(w->s.engine);
+	assert_int_equal(engine_vport_del(w->s.engine, w->v), 0);
+	assert_string_equal(says(w, "second"), "1 admitted, 0 abandoned, 1 closed");
+}
+
 static void a_section_of_a_version_it_does_not_read_is_refused(void **state)
 {
 	const struct plugin_section section = {.version = 9};
@@ -241,6 +262,7 @@ int main(void)
 		T(a_bad_configuration_names_plugin_key_and_place),
 		T(nonsense_is_a_named_drop_and_no_more),
 		T(who_allowed_a_session_hears_of_its_end_or_that_it_never_was),
+		T(one_without_hooks_hinders_nobody),
 		T(a_section_of_a_version_it_does_not_read_is_refused),
 	};
 

@@ -29,10 +29,18 @@
 #define ODD_MIN_VERSION ODD_VERSION
 #endif
 
+enum odd_save {
+	ODD_SAVES, /* eight bytes, as it reads them */
+	ODD_SAVE_FAILS,
+	ODD_SAVE_ENDLESS, /* and does not look at what put() says */
+	ODD_SAVE_SHORT,
+};
+
 struct odd {
 	int verdict; /* what admit says */
 	uint8_t meter;
 	int proto; /* translates to this one, for no reason; 0: does not */
+	int save; /* enum odd_save */
 	int admitted, abandoned, closed;
 };
 
@@ -65,8 +73,10 @@ static int odd_configure(
 			odd->meter = (uint8_t)atoi(value->text);
 		else if (strcmp(value->key, "proto") == 0 && apply)
 			odd->proto = atoi(value->text);
+		else if (strcmp(value->key, "save") == 0 && apply)
+			odd->save = atoi(value->text);
 		else if (strcmp(value->key, "verdict") != 0 && strcmp(value->key, "meter") != 0 &&
-			 strcmp(value->key, "proto") != 0) {
+			 strcmp(value->key, "proto") != 0 && strcmp(value->key, "save") != 0) {
 			snprintf(error->text, sizeof(error->text), "%s: unknown key", value->key);
 			error->line = value->line;
 			error->column = value->column;
@@ -119,7 +129,48 @@ static int odd_show(
 	return sink->put(sink, text, strlen(text));
 }
 
-#ifndef ODD_NO_DESCRIPTOR
+static int odd_section_save(
+	void *instance, const struct plugin_vport *vport, void *data, struct plugin_sink *sink)
+{
+	const struct odd *odd = instance;
+	static const char bytes[4096] = "eight by";
+
+	(void)vport;
+	(void)data;
+	switch (odd->save) {
+	case ODD_SAVE_FAILS:
+		return -EIO;
+	case ODD_SAVE_ENDLESS:
+		for (int i = 0; i < 100000; i++)
+			sink->put(sink, bytes, sizeof(bytes));
+		return 0;
+	case ODD_SAVE_SHORT:
+		return sink->put(sink, bytes, 5);
+	default:
+		return sink->put(sink, bytes, 8);
+	}
+}
+
+static int odd_section_load(void *instance, const struct plugin_vport *vport, void *data,
+	const struct plugin_section *section, struct plugin_error *error)
+{
+	(void)instance;
+	(void)vport;
+	(void)data;
+	if (section->len_bytes == 8 && memcmp(section->bytes, "eight by", 8) == 0)
+		return 0;
+	snprintf(error->text, sizeof(error->text), "%zu bytes of state", section->len_bytes);
+	return -EBADMSG;
+}
+
+#ifdef ODD_BARE
+__attribute__((visibility("default"))) extern const struct plugin_descriptor ferry_plugin;
+const struct plugin_descriptor ferry_plugin = {.abi = ODD_ABI,
+	.name = ODD_NAME,
+	.version = "0",
+	.create = odd_create,
+	.destroy = odd_destroy};
+#elif !defined(ODD_NO_DESCRIPTOR)
 __attribute__((visibility("default"))) extern const struct plugin_descriptor ferry_plugin;
 const struct plugin_descriptor ferry_plugin = {
 	.abi = ODD_ABI,
@@ -135,5 +186,9 @@ const struct plugin_descriptor ferry_plugin = {
 	.abandoned = odd_abandoned,
 	.closed = odd_closed,
 	.show = odd_show,
+#ifdef ODD_SECTION
+	.section_save = odd_section_save,
+	.section_load = odd_section_load,
+#endif
 };
 #endif

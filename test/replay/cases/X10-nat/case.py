@@ -1,54 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Public addresses, byte for byte: what leaves and arrives is compared whole, MACs, TTLs and checksums
 included, with frames that scapy makes from the translated addresses. A13 and A14 with their values."""
-import os
-
 from scapy.all import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6
 from scapy.layers.sctp import SCTP, SCTPChunkInit
 
-from kit import (C, C6, GATEWAY_MAC, L, L_MAC, Raw, Skip, V, V6, V_MAC, Ether, check, equal, vxlan)
-
-N, N_TEN, FORWARD, FLOATING, N6 = ("203.0.113.7", "203.0.113.17", "203.0.113.8", "203.0.113.20",
-                                   "2001:db8:f::5")
-EXTERNAL, EXTERNAL_MAC = 900, "02:00:00:00:09:fe"
-MIDDLE, MIDDLE6 = "198.51.100.1", "2001:db8:c::1"
-
-
-def start(case):
-    if not case.plugin_dir or not os.path.exists(os.path.join(case.plugin_dir, "nat.so")):
-        raise Skip("no plugin nat in this build")
-    return case.scene("nat.yaml")
-
-
-def whole(src, dst, packet):
-    return Ether(bytes(Ether(src=src, dst=dst) / packet))
-
-
-def out(scene, packet, port="v"):
-    """From a VM to its gateway."""
-    mac = V_MAC if port == "v" else L_MAC
-    return scene.put(port, whole(mac, GATEWAY_MAC, packet))
-
-
-def into(scene, packet, mac=V_MAC):
-    """From the outside's gateway, through the tunnel."""
-    scene.put("uplink", vxlan(whole(EXTERNAL_MAC, mac, packet), vni=EXTERNAL))
-
-
-def exact(found, expected, where):
-    expected = [bytes(frame) for frame in expected]
-    equal([data.hex() for data in found], [data.hex() for data in expected], where)
-
-
-def outside(result, *packets):
-    """These left to the outside, one hop on, from the virtual gateway's MAC."""
-    exact(result.tunnelled(), [whole(GATEWAY_MAC, EXTERNAL_MAC, p) for p in packets], "uplink")
-
-
-def inside(result, port, *packets):
-    mac = V_MAC if port == "v" else L_MAC
-    exact(result.frames(port), [whole(EXTERNAL_MAC, mac, p) for p in packets], port)
+from kit import C, C6, GATEWAY_MAC, L, L_MAC, Raw, V, V6, V_MAC, Ether, check, equal
+from nat import (EXTERNAL_MAC, FLOATING, FORWARD, MIDDLE, MIDDLE6, N, N6, N_TEN, established, exact, inside,
+                 into, out, outside, start, whole)
 
 
 def test_a_connection_behind_a_shared_address_byte_for_byte(case):
@@ -151,15 +110,6 @@ def test_ipv6_one_to_one_byte_for_byte(case):
     inside(result, "v",
            IPv6(src=C6, dst=V6, hlim=50) / TCP(sport=443, dport=1470, flags="SA", seq=2, ack=2),
            IPv6(src=C6, dst=V6) / UDP(sport=9, dport=53) / b"from outside")
-
-
-def established(scene):
-    """V:1470 -> C:25 by N:45001, as A14 has it."""
-    out(scene, IP(src=V, dst=C) / TCP(sport=1470, dport=25, flags="S", seq=1000))
-    into(scene, IP(src=C, dst=N) / TCP(sport=25, dport=45001, flags="SA", seq=9000, ack=1001))
-    out(scene, IP(src=V, dst=C) / TCP(sport=1470, dport=25, flags="A", seq=1001, ack=9001))
-    return IP(bytes(IP(src=N, dst=C, id=5, flags="DF", ttl=60) /
-                    TCP(sport=45001, dport=25, flags="A", seq=1001, ack=9001) / (b"m" * 1460)))
 
 
 def test_A14_fragmentation_needed_with_eight_bytes_of_tcp_reaches_the_sender(case):
