@@ -331,3 +331,15 @@ def test_a_flood_of_guesses_at_a_shared_address_opens_nothing(case):
     check(set(result.drops()) <= {("uplink", "denied"), ("uplink", "no-route"),
                                   ("uplink", "no-session-midstream")}, f"{result.drops()}")
     equal(len(result.json["sessions"]), 1, "sessions")
+
+
+def test_nobody_speaks_with_a_public_address_from_inside_or_to_a_private_one_from_outside(case):
+    scene = start(case)
+    established(scene)
+    for forged in (N, FORWARD, FLOATING):
+        out(scene, IP(src=forged, dst=C) / TCP(sport=45001, dport=25, flags="A", seq=1001, ack=9001))
+    for private in (V, L):
+        into(scene, IP(src=C, dst=private) / TCP(sport=25, dport=1470, flags="A", seq=9001, ack=1001))
+    result = scene.replay()
+    result.expect_drops(v={"spoofed-ip": 3}, uplink={"no-route": 2})
+    equal(len(result.frames("v")), 1, "packets at V: the SYN-ACK")
