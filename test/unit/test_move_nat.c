@@ -80,16 +80,18 @@ static int is_of_v(const struct location *location, void *arg)
 		       atomic_load(&location->kind) == LOCATION_REMOTE);
 }
 
-/* V runs, and every host knows where it and its public address are. */
+/* V runs, and every host knows where it is, and its public address if it has one. */
 static bool all_know(void *arg)
 {
 	struct in6_addr addr[2] = {fake_addr("10.0.0.5"), fake_addr(N)};
+	int count = strstr(lab.extra[0], "nat_leases") ? 2 : 1;
 
 	(void)arg;
 	if (fake_lab_role(&lab, 0, "v") != ROLE_OWNER)
 		return false;
 	for (uint32_t i = 0; i < lab.hosts; i++)
-		for (int n = 0; n < 2; n++)
+		/* A vport that waits here hears of itself by a move. */
+		for (int n = i > 0 && fake_lab_vport(&lab, i, "v"); n < count; n++)
 			if (!engine_location_foreach(lab.host[i].engine, is_of_v, &addr[n]))
 				return false;
 	return true;
