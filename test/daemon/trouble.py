@@ -218,6 +218,17 @@ def test_check_asks_the_plugins_too():
     shutil.rmtree(daemon.dir)
 
 
+def test_every_example_is_one_that_starts():
+    examples = glob.glob(os.path.join(os.environ["FERRY_SOURCE"], "config/examples/*.yaml"))
+    check(len(examples) >= 4, "no examples")
+    for example in examples:
+        done = subprocess.run([os.path.join(os.environ["FERRY_BUILD"], "ctrl/ferryd"), "--check",
+                               "--config", example, "--plugin-dir",
+                               os.path.join(os.environ["FERRY_BUILD"], "plugins")],
+                              capture_output=True, text=True, timeout=60, check=False)
+        equal((done.returncode, done.stdout.strip()), (0, f"{example}: good"), done.stderr[-300:])
+
+
 def test_G04_a_log_that_takes_nothing_holds_up_nobody_and_its_lost_lines_are_counted():
     with Daemon(log="/dev/full") as daemon:
         daemon.say("log/set", "debug")
