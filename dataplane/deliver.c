@@ -170,9 +170,13 @@ static bool pkt_dont_fragment(const struct pkt *p)
 /* Its addresses, ports and MAC: an error is about what its sender knows. */
 static void as_the_vm_sent_it(struct pkt *p)
 {
-	rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *)->src_addr = p->vport->mac;
+	struct in6_addr source, destination;
+
 	if (SESSION_GET(p->session->action.set) & SESSION_ACT_TRANSLATE)
 		translate_back(p);
+	parse_addresses(p, &source, &destination);
+	rte_pktmbuf_mtod(p->mbuf, struct rte_ether_hdr *)->src_addr =
+		vport_mac_of(p->vport, &source);
 }
 
 /* Longer than the tunnel carries: tell the sender, or split. Takes the packet. */
@@ -279,13 +283,10 @@ static __rte_always_inline void deliver_egress(struct worker *w, struct pkt *p)
 /* To the MAC that the VM uses with the address it is sent to. */
 static __rte_noinline void deliver_pair_mac(const struct pkt *p, struct rte_ether_hdr *ether)
 {
-	struct in6_addr local;
+	struct in6_addr source, destination;
 
-	if (p->flags & PKT_IPV6)
-		memcpy(&local, ((const struct rte_ipv6_hdr *)pkt_l3(p))->dst_addr, sizeof(local));
-	else
-		local = addr_from_v4(((const struct rte_ipv4_hdr *)pkt_l3(p))->dst_addr);
-	ether->dst_addr = vport_mac_of(p->vport, &local);
+	parse_addresses(p, &source, &destination);
+	ether->dst_addr = vport_mac_of(p->vport, &destination);
 }
 
 static __rte_always_inline void deliver_ingress(struct worker *w, struct pkt *p)

@@ -373,7 +373,7 @@ void fake_lab_over(struct fake_lab *lab, uint32_t host, const char *id, struct m
 {
 	struct phase_wait wait = {.mover = lab->host[host].mover, .id = id};
 
-	if (!fake_lab_until(lab, move_over, &wait, 20000)) {
+	if (!fake_lab_until(lab, move_over, &wait, 60000)) {
 		fprintf(stderr, "# h%u: phase %s, step %s: %s\n", host,
 			mover_phase_name(wait.view.phase), wait.view.step, wait.view.reason);
 		assert(!"the move ends");
@@ -417,9 +417,9 @@ void fake_lab_migrate(struct fake_lab *lab, uint32_t from, uint32_t to, const ch
 	char id[37];
 
 	fake_lab_move(lab, from, to, name, id);
-	assert(fake_lab_phase(lab, from, id, MOVER_READY, 10000));
+	assert(fake_lab_phase(lab, from, id, MOVER_READY, 60000));
 	vm_rings(lab, from, name, false);
-	assert(fake_lab_phase(lab, from, id, MOVER_VERIFIED, 10000));
+	assert(fake_lab_phase(lab, from, id, MOVER_VERIFIED, 60000));
 	vm_rings(lab, to, name, true);
 	fake_lab_over(lab, from, id, &view);
 	assert(view.phase == MOVER_COMMITTED);

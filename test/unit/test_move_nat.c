@@ -341,7 +341,7 @@ static void all_arrives_in_the_pause(uint32_t entry)
 
 	opens(entry, 0, &s);
 	fake_lab_move(&lab, 0, 1, "v", id);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 60000));
 	both_ways(entry, 0, &s);
 	fake_lab_rings(&lab, 0, "v", false);
 	late.dport = s.outside;
@@ -350,9 +350,9 @@ static void all_arrives_in_the_pause(uint32_t entry)
 		late.seq = s.c_seq + 20 * i;
 		arrives(entry, late);
 	}
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 60000));
 	fake_lab_rings(&lab, 1, "v", true);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_COMMITTED, 10000));
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_COMMITTED, 60000));
 	fake_lab_run_ms(&lab, 20);
 	assert_int_equal(fake_lab_drain(&lab, 1, "v"), 20);
 	s.c_seq += 20 * 20;
@@ -395,15 +395,15 @@ static void what_a_neighbour_at_the_destination_sends_in_the_pause_arrives(void 
 	fake_lab_send(&lab, 1, "x", &udp);
 	assert_int_equal(fake_lab_drain(&lab, 0, "v"), 1);
 	fake_lab_move(&lab, 0, 1, "v", id);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 60000));
 	fake_lab_send(&lab, 1, "x", &udp);
 	assert_int_equal(fake_lab_drain(&lab, 0, "v"), 1);
 	fake_lab_rings(&lab, 0, "v", false);
 	for (int i = 0; i < 20; i++)
 		fake_lab_send(&lab, 1, "x", &udp);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 60000));
 	fake_lab_rings(&lab, 1, "v", true);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_COMMITTED, 10000));
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_COMMITTED, 60000));
 	fake_lab_run_ms(&lab, 20);
 	assert_int_equal(fake_lab_drain(&lab, 1, "v"), 20);
 	fake_lab_send(&lab, 1, "x", &udp);
@@ -519,7 +519,7 @@ static void a_move_that_was_given_up_leaves_no_lease_at_d(void **state)
 	(void)state;
 	opens(0, 0, &s);
 	fake_lab_move(&lab, 0, 1, "v", id);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 30000));
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 60000));
 	/* As long as it may come, nobody else gets it. */
 	assert_int_not_equal(d_grants_x("45005-45020", error, sizeof(error)), 0);
 	assert_non_null(strstr(error, "overlaps a lease that v brought here"));

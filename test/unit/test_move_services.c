@@ -225,9 +225,9 @@ static void moves_with_a_pause(void)
 	char id[37];
 
 	fake_lab_move(&lab, 0, 1, "v", id);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 60000));
 	fake_lab_rings(&lab, 0, "v", false);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 60000));
 	lab.now_ns += 500000000;
 	fake_lab_run(&lab);
 	fake_lab_rings(&lab, 1, "v", true);
