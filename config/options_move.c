@@ -92,14 +92,14 @@ static const struct config_option migrate[] = {
 		.max = 1LL << 31,
 		.help = "Packets parked per vport while its VM arrives; then the oldest go."),
 	OPTION(config_migrate, hold_total_bytes, SIZE, .fallback = "256M", .unit = "bytes",
-		.min = 65536, .max = 1LL << 36, .help = "The same, of all vports together."),
+		.min = 65536, .max = 1LL << 36,
+		.help = "Of all vports that arrive at once together; a move beyond it is "
+			"refused."),
 	OPTION(config_migrate, hold_age_ms, UINT, .fallback = "2000", .unit = "ms", .min = 10,
 		.max = 60000, .help = "Parked packets older than this are dropped."),
 	OPTION(config_migrate, hold_from, CHOICE, .words = hold_from, .fallback = "source",
-		.help = "Whose packets are parked: those the `source` relays, or of `any` host."),
-	OPTION(config_migrate, stale_ms, UINT, .fallback = "20", .unit = "ms", .max = 60000,
-		.help = "Packets that did not come from the source are stale when they came that "
-			"long before activation."),
+		.help = "Whose packets are parked: those the `source` relays (all others are "
+			"copies and stale), or of `any` host."),
 	OPTION(config_migrate, announce_repeats, UINT, .fallback = "5", .min = 1, .max = 100,
 		.help = "Times the new place is announced (GARP, NA, RARP)."),
 	OPTION(config_migrate, announce_interval_ms, UINT, .fallback = "100", .unit = "ms",

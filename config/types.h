@@ -281,7 +281,6 @@ struct config_migrate {
 	uint64_t hold_total_bytes;
 	uint32_t hold_age_ms;
 	enum config_hold_from hold_from;
-	uint32_t stale_ms;
 	uint32_t announce_repeats, announce_interval_ms;
 };
 

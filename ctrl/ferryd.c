@@ -293,6 +293,7 @@ static int engine_begin(struct ferryd *f)
 			.relayed_from = relayed_from,
 			.arg = f},
 		.birth = mover_birth,
+		.vport_free = mover_vport_free,
 		.plugin_dir = f->options.plugin_dir,
 	};
 	struct daemon *d = &f->daemon;
@@ -401,26 +402,6 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 	loop_stop(f->daemon.loop);
 }
 
-/* Vports that would go must not be in a move. */
-static int reload_vports_free(
-	const struct daemon *d, const struct config *next, char *error, size_t error_len)
-{
-	struct config_diff diff;
-	int rc = config_diff(d->config, next, &diff);
-
-	if (rc != 0)
-		return rc;
-	for (uint32_t i = 0; i < diff.n_changes && rc == 0; i++) {
-		const struct config_change *change = &diff.changes[i];
-
-		if (change->object == CONFIG_OBJECT_VPORT && change->before &&
-			(!change->after || change->effect == CONFIG_EFFECT_RECREATE))
-			rc = mover_vport_free(d->mover, change->name, error, error_len);
-	}
-	config_diff_free(&diff);
-	return rc;
-}
-
 int daemon_reload(struct daemon *d, const char *path)
 {
 	struct config *next, *old = d->config;
@@ -433,9 +414,7 @@ int daemon_reload(struct daemon *d, const char *path)
 		config_error_format(&fault, d->reload_error, sizeof(d->reload_error));
 		return rc;
 	}
-	rc = reload_vports_free(d, next, error, sizeof(error));
-	if (rc == 0)
-		rc = setup_reload(d->setup, next, error, sizeof(error));
+	rc = setup_reload(d->setup, next, error, sizeof(error));
 	if (rc != 0) {
 		snprintf(d->reload_error, sizeof(d->reload_error), "%s%s%s", path,
 			daemon_fault_joint(error), error);

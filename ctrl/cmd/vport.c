@@ -156,6 +156,11 @@ static int vport_del(struct cmd *cmd)
 		return vport_unknown(cmd, cmd->args[0]);
 	if (d->mover && mover_vport_free(d->mover, v->name, why, sizeof(why)) != 0)
 		return cmd_fail(cmd, "%s", why);
+	/* One that came with a move is in no config to leave out of. */
+	if (d->mover && !config_vport_find(d->config, v->name))
+		return mover_vport_discard(d->mover, v->name, why, sizeof(why)) == 0
+			       ? 0
+			       : cmd_fail(cmd, "%s", why);
 	return daemon_edit_vport(cmd, v->name, false);
 }
 

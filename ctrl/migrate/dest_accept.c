@@ -49,6 +49,78 @@ static void port_known(struct move *move, struct move_port *p, struct stream_acc
 	}
 }
 
+/* What the other moves that come in have been promised. Under the lock. */
+static void reserved_by_others(const struct move *move, uint64_t *sessions, uint64_t *hold_bytes)
+{
+	*sessions = *hold_bytes = 0;
+	for (const struct move *other = move->mover->moves; other; other = other->next) {
+		if (other == move || other->source || other->done)
+			continue;
+		/* From ready on its sessions are in the table; the quarter more is for growth. */
+		*sessions += other->phase == MOVER_PREPARING ? other->reserved_sessions
+							     : other->reserved_sessions / 5;
+		*hold_bytes += other->reserved_hold_bytes;
+	}
+}
+
+/* Of all ports of the offer, in *needs; false, and why not, if one is more than its quota. */
+static bool offer_needs(struct move *move, const struct stream_offer *offer,
+	struct vswitch_room *needs, char *why, size_t why_len)
+{
+	const struct vswitch *v = vswitch_of(move);
+	uint64_t sessions = 0, hold_bytes = 0;
+
+	for (uint32_t i = 0; i < offer->n_ports; i++) {
+		const struct stream_port *port = &offer->port[i];
+
+		v->ops->room(v->ctx, v->ops->find(v->ctx, port->name), needs);
+		if (port->sessions > needs->quota) {
+			snprintf(why, why_len, "vport %s has %llu sessions, its quota here is %llu",
+				port->name, (unsigned long long)port->sessions,
+				(unsigned long long)needs->quota);
+			return false;
+		}
+		sessions += port->sessions + port->sessions / 4;
+		hold_bytes += needs->hold_bytes;
+	}
+	needs->sessions_max = sessions;
+	needs->hold_bytes = hold_bytes;
+	return true;
+}
+
+/* Is there room for all of it? Reserved until the move is over. False, and why not. */
+static bool room_reserve(
+	struct move *move, const struct stream_offer *offer, char *why, size_t why_len)
+{
+	uint64_t others, others_hold, limit;
+	struct vswitch_room needs;
+
+	why[0] = '\0';
+	if (!offer_needs(move, offer, &needs, why, why_len))
+		return false;
+	pthread_mutex_lock(&move->mover->lock);
+	reserved_by_others(move, &others, &others_hold);
+	limit = move->mover->limits.hold_total_bytes;
+	if (needs.sessions_max + others > needs.sessions_free)
+		snprintf(why, why_len,
+			"no room for %llu sessions: the table has %llu free, %llu of them "
+			"promised to other moves",
+			(unsigned long long)needs.sessions_max,
+			(unsigned long long)needs.sessions_free, (unsigned long long)others);
+	else if (needs.hold_bytes + others_hold > limit)
+		snprintf(why, why_len,
+			"no room to hold %llu bytes of packets: migrate.hold_total_bytes is %llu, "
+			"%llu of them promised to other moves",
+			(unsigned long long)needs.hold_bytes, (unsigned long long)limit,
+			(unsigned long long)others_hold);
+	if (!why[0]) {
+		move->reserved_sessions = needs.sessions_max;
+		move->reserved_hold_bytes = needs.hold_bytes;
+	}
+	pthread_mutex_unlock(&move->mover->lock);
+	return !why[0];
+}
+
 int dest_on_offer(struct move *move, const struct frame *frame)
 {
 	struct stream_accept accept = {0};
@@ -71,6 +143,13 @@ int dest_on_offer(struct move *move, const struct frame *frame)
 	snprintf(move->caller_id, sizeof(move->caller_id), "%s", offer.caller_id);
 	move->mode = (enum mover_mode)offer.mode;
 	move->claim = offer.flags & STREAM_OFFER_CLAIM;
+	/*
+	 * What was accepted once stays so, it may be ours by now; and a VM that runs here already
+	 * is no better off without the sessions that do fit.
+	 */
+	if (!(offer.flags & (STREAM_OFFER_RESUME | STREAM_OFFER_CLAIM)) &&
+		!room_reserve(move, &offer, why, sizeof(why)))
+		return dest_refuse(move, -ENOSPC, why);
 	accept.n_ports = offer.n_ports;
 	for (uint32_t i = 0; i < offer.n_ports; i++) {
 		struct move_port *p = &move->port[i];

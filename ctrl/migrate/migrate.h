@@ -145,6 +145,7 @@ struct move {
 	uint32_t reconnects;
 	uint64_t bytes_sent, bytes_received; /* of closed channels */
 	_Atomic uint64_t loaded_ns; /* D: its agent said so */
+	uint64_t reserved_sessions, reserved_hold_bytes; /* D; under mover->lock */
 	char facts[1024]; /* what the VM's agent reported, JSON */
 	uint8_t *payload; /* FRAME_PAYLOAD_MAX_BYTES, for building messages */
 };

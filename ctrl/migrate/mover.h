@@ -50,7 +50,7 @@ void mover_destroy(struct mover *mover);
 /* Peers, certificates, limits of another config; moves under way keep theirs. */
 int mover_reload(struct mover *mover, const struct config *config, char *error, size_t error_len);
 
-/* For setup_options.birth, with the mover as birth_arg. */
+/* For setup_options.birth, with the mover as birth_arg; mover_vport_free() is for .vport_free. */
 void mover_birth(void *mover, const struct config_vport *vport, struct setup_birth *birth);
 
 /* The mover's part of struct engine_callbacks, each with the mover as first argument. */
@@ -64,7 +64,9 @@ void mover_relayed_from(
 
 /* May this vport be deleted or made anew by an operator now? -EBUSY with the reason while a move
  * owns it, or its sessions are saved or loaded. */
-int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t error_len);
+int mover_vport_free(void *mover, const char *vport, char *error, size_t error_len);
+/* Delete a vport that a move made and that is in no config. -ENOENT: it is none of these. */
+int mover_vport_discard(struct mover *mover, const char *vport, char *error, size_t error_len);
 /* The store's word on a vport: true when a move brought or took it (config/show marks it). */
 struct mover_vport {
 	enum role role;

@@ -176,8 +176,9 @@ void mover_channels(struct mover *mover, struct channel_host_status *status)
 	channel_host_status(mover->channel_host, status);
 }
 
-int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t error_len)
+int mover_vport_free(void *arg, const char *vport, char *error, size_t error_len)
 {
+	struct mover *mover = arg;
 	const struct mover_use *use;
 	struct move *move;
 
@@ -193,4 +194,23 @@ int mover_vport_free(struct mover *mover, const char *vport, char *error, size_t
 		snprintf(error, error_len, "vport %s: %s", vport, use->what);
 	pthread_mutex_unlock(&mover->lock);
 	return move || use ? -EBUSY : 0;
+}
+
+int mover_vport_discard(struct mover *mover, const char *vport, char *error, size_t error_len)
+{
+	const struct vswitch *v = &mover->vswitch;
+	struct vswitch_port *port = v->ops->find(v->ctx, vport);
+	struct store_entry entry;
+	int rc;
+
+	if (!port || !store_get(mover->store, vport, &entry) || !entry.moved_in) {
+		snprintf(error, error_len, "vport %s did not come with a move", vport);
+		return -ENOENT;
+	}
+	rc = mover_vport_free(mover, vport, error, error_len);
+	if (rc != 0)
+		return rc;
+	v->ops->discard(v->ctx, port);
+	store_remove(mover->store, vport);
+	return 0;
 }

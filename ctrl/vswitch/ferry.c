@@ -138,6 +138,25 @@ static void ferry_counts(void *ctx, struct vswitch_port *port, struct vswitch_co
 		.stale = hold.stale + stats.in_drop[DROP_STALE]};
 }
 
+static void ferry_room(void *ctx, struct vswitch_port *port, struct vswitch_room *room)
+{
+	struct vswitch_ferry *ferry = ctx;
+	const struct vport *v = ferry_vport(port);
+	struct engine_memory memory;
+
+	engine_memory(ferry->engine, &memory);
+	room->sessions_max = memory.sessions_max;
+	room->sessions_free =
+		memory.sessions < memory.sessions_max ? memory.sessions_max - memory.sessions : 0;
+	pthread_mutex_lock(&ferry->lock);
+	ferry_guest_limits(setup_config(ferry->setup), room);
+	pthread_mutex_unlock(&ferry->lock);
+	if (!v)
+		return;
+	room->quota = atomic_load(&v->quota);
+	room->hold_bytes = v->hold_bytes;
+}
+
 /* ---- levers ---- */
 
 static void ferry_facts(void *ctx, struct vswitch_port *port, const struct role_facts *facts)
@@ -294,6 +313,7 @@ static const struct vswitch_ops ferry_ops = {
 	.info = ferry_info,
 	.identities = ferry_identities,
 	.counts = ferry_counts,
+	.room = ferry_room,
 	.describe = ferry_describe,
 	.prepare = ferry_prepare,
 	.discard = ferry_discard,

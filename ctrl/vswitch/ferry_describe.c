@@ -365,6 +365,12 @@ static int guest_ground(
 	return rc;
 }
 
+void ferry_guest_limits(const struct config *own, struct vswitch_room *room)
+{
+	room->quota = (uint64_t)own->engine.sessions * own->engine.session_quota_percent / 100;
+	room->hold_bytes = own->migrate.hold_bytes;
+}
+
 /* What a description leaves open is for this host to say, not for the defaults. */
 static void guest_defaults(const struct config *own, struct config *part)
 {

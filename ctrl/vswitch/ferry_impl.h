@@ -37,6 +37,8 @@ static inline struct vswitch_port *ferry_port(struct vport *vport)
 
 /* Plugins see the file's config and what guests add; after a reload too. */
 int ferry_configure(struct vswitch_ferry *ferry, char *error, size_t error_len);
+/* What a vport gets here whose description leaves it open. Under the lock. */
+void ferry_guest_limits(const struct config *own, struct vswitch_room *room);
 int ferry_describe(void *ctx, struct vswitch_port *port, struct wire_writer *w);
 int ferry_prepare(
 	void *ctx, const uint8_t *description, size_t len_bytes, struct vswitch_prepared *out);

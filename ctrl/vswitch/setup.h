@@ -33,7 +33,9 @@ struct setup_options {
 	const char *engine_name; /* NULL: from the host name */
 	/* NULL: OWNER for what is in the config and has never moved */
 	void (*birth)(void *arg, const struct config_vport *vport, struct setup_birth *birth);
-	void *birth_arg;
+	/* May this vport go, or be made anew, by a reload? -EBUSY and why. NULL: always. */
+	int (*vport_free)(void *arg, const char *vport, char *error, size_t error_len);
+	void *birth_arg; /* of both */
 };
 
 /*

@@ -37,15 +37,38 @@ static int check_restart(const struct config_diff *diff, char *error, size_t err
 	return 0;
 }
 
+/* What goes: the removed, and what must be made anew. */
+static bool goes(const struct config_change *change)
+{
+	return change->before && (!change->after || change->effect == CONFIG_EFFECT_RECREATE);
+}
+
+/* A vport that a move holds stays as it is until the move is over. */
+static int check_vport_free(const struct setup *setup, const struct config_change *change,
+	char *error, size_t error_len)
+{
+	const struct config_vport *before = change->before;
+
+	if (!goes(change) || !setup->options.vport_free ||
+		!engine_vport_find(setup->engine, before->name))
+		return 0;
+	return setup->options.vport_free(setup->options.birth_arg, before->name, error, error_len);
+}
+
 static int check_vports(const struct setup *setup, const struct config *next,
 	const struct config_diff *diff, char *error, size_t error_len)
 {
 	int rc = 0;
 
-	for (uint32_t i = 0; i < diff->n_changes && rc == 0; i++)
-		if (diff->changes[i].object == CONFIG_OBJECT_VPORT && diff->changes[i].after)
-			rc = setup_vport_check(
-				setup, next, diff->changes[i].after, error, error_len);
+	for (uint32_t i = 0; i < diff->n_changes && rc == 0; i++) {
+		const struct config_change *change = &diff->changes[i];
+
+		if (change->object != CONFIG_OBJECT_VPORT)
+			continue;
+		rc = check_vport_free(setup, change, error, error_len);
+		if (rc == 0 && change->after)
+			rc = setup_vport_check(setup, next, change->after, error, error_len);
+	}
 	return rc;
 }
 
@@ -116,12 +139,6 @@ static int object_apply(struct setup *setup, const struct config *next,
 	default:
 		return 0;
 	}
-}
-
-/* What goes: the removed, and what must be made anew. */
-static bool goes(const struct config_change *change)
-{
-	return change->before && (!change->after || change->effect == CONFIG_EFFECT_RECREATE);
 }
 
 static bool has_address(const struct config_vport *vport, const struct in6_addr *addr)

@@ -82,6 +82,13 @@ struct vswitch_counts {
 	uint64_t relayed, held, drained, dropped_hold, stale;
 };
 
+/* What a port that comes would find here. */
+struct vswitch_room {
+	uint64_t sessions_free, sessions_max; /* of the whole table */
+	uint64_t quota; /* of its own sessions */
+	uint64_t hold_bytes;
+};
+
 struct vswitch_ops {
 	uint64_t (*now_ns)(void *ctx); /* the engine's clock */
 	/* A thread that will export or import, before and after. */
@@ -95,6 +102,8 @@ struct vswitch_ops {
 	uint32_t (*identities)(
 		void *ctx, struct vswitch_port *port, struct vswitch_identity *out, uint32_t max);
 	void (*counts)(void *ctx, struct vswitch_port *port, struct vswitch_counts *counts);
+	/* port NULL: one that is not here yet. */
+	void (*room)(void *ctx, struct vswitch_port *port, struct vswitch_room *room);
 
 	/* Everything that makes the port elsewhere: identity, flow table, shared objects by name
 	 * and hash. */

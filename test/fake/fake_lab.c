@@ -19,7 +19,10 @@
 
 static uint64_t lab_now(void *arg)
 {
-	return __atomic_load_n(&((struct fake_lab *)arg)->now_ns, __ATOMIC_RELAXED);
+	const struct fake_lab_host *h = arg;
+
+	return __atomic_load_n(&h->lab->now_ns, __ATOMIC_RELAXED) +
+	       h->lab->ahead_ns[h - h->lab->host];
 }
 
 static void lab_log(void *arg, enum plugin_log_level level, const char *object, const char *text)
@@ -155,10 +158,14 @@ void fake_lab_start(struct fake_lab *lab, uint32_t host)
 {
 	struct fake_lab_host *h = &lab->host[host];
 	struct mover_options options = {.log = lab_log, .log_arg = lab, .world = lab->world[host]};
-	struct setup_options setup = {.ring_ports = true, .paused = true, .birth = mover_birth};
+	struct setup_options setup = {.ring_ports = true,
+		.paused = true,
+		.birth = mover_birth,
+		.vport_free = mover_vport_free};
 	char error[512] = "", name[8];
 
 	memset(h, 0, sizeof(*h));
+	h->lab = lab;
 	lab_config(lab, host);
 	snprintf(name, sizeof(name), "lab%u", host);
 	options.config = h->config;
@@ -167,7 +174,7 @@ void fake_lab_start(struct fake_lab *lab, uint32_t host)
 		assert(!"mover");
 	}
 	setup.clock.now_ns = lab_now;
-	setup.clock.arg = lab;
+	setup.clock.arg = h;
 	setup.engine_name = name;
 	setup.plugin_dir = lab->plugin_dir;
 	setup.birth_arg = h->mover;
@@ -190,6 +197,22 @@ void fake_lab_start(struct fake_lab *lab, uint32_t host)
 		fprintf(stderr, "# %s\n", error);
 		assert(!"attach");
 	}
+}
+
+int fake_lab_reload(struct fake_lab *lab, uint32_t host, char *error, size_t error_len)
+{
+	struct fake_lab_host *h = &lab->host[host];
+	struct config *before = h->config;
+	int rc;
+
+	lab_config(lab, host);
+	rc = setup_reload(h->setup, h->config, error, error_len);
+	if (rc == 0)
+		rc = mover_reload(h->mover, h->config, error, error_len);
+	config_free(rc == 0 ? before : h->config);
+	if (rc != 0)
+		h->config = before;
+	return rc;
 }
 
 void fake_lab_stop(struct fake_lab *lab, uint32_t host)

@@ -26,6 +26,7 @@ struct fake_lab_host {
 	struct engine *engine;
 	struct mover *mover;
 	struct port *uplink;
+	const struct fake_lab *lab;
 	bool cut; /* the fabric drops what it sends and what is for it */
 };
 
@@ -47,7 +48,8 @@ struct fake_lab {
 	const struct channel_world *world[FAKE_LAB_HOSTS]; /* NULL: the real one */
 	/* In place of the mover's, which it calls in the end; NULL: the mover's. */
 	int (*role_store)(void *mover, const struct vport *vport, enum role role, uint64_t epoch);
-	uint32_t sessions; /* table size; 0: 16384 */
+	uint32_t sessions; /* table size of hosts that start now; 0: 16384 */
+	uint64_t ahead_ns[FAKE_LAB_HOSTS]; /* a host's clock, of the others' */
 	uint64_t fabric_frames;
 	/* Sees each frame on the fabric; false: lost. May be NULL. */
 	bool (*tap)(void *arg, uint32_t from, const uint8_t *frame, size_t len);
@@ -62,6 +64,9 @@ void fake_lab_free(struct fake_lab *lab);
 void fake_lab_start(struct fake_lab *lab, uint32_t host);
 /* Orderly or not, the same: nobody is told. The store stays. */
 void fake_lab_stop(struct fake_lab *lab, uint32_t host);
+
+/* The host's config anew, from what the lab says now. */
+int fake_lab_reload(struct fake_lab *lab, uint32_t host, char *error, size_t error_len);
 
 /* Poll all engines and carry frames until nothing moves. */
 void fake_lab_run(struct fake_lab *lab);

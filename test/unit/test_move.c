@@ -137,23 +137,6 @@ static void a_destination_that_restarts_while_following_is_filled_again(void **s
 	free(before);
 }
 
-static void B02_a_vport_that_moves_is_not_deleted(void **state)
-{
-	struct mover_view view;
-	char id[37], error[256];
-
-	(void)state;
-	assert_int_equal(mover_vport_free(lab.host[0].mover, "v", error, sizeof(error)), 0);
-	fake_lab_move(&lab, 0, 1, "v", id);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 5000));
-	assert_int_equal(mover_vport_free(lab.host[0].mover, "v", error, sizeof(error)), -EBUSY);
-	assert_non_null(strstr(error, "abort the move first"));
-	assert_int_equal(mover_vport_free(lab.host[1].mover, "v", error, sizeof(error)), -EBUSY);
-	assert_int_equal(mover_abort(lab.host[0].mover, id, error, sizeof(error)), 0);
-	fake_lab_over(&lab, 0, id, &view);
-	assert_int_equal(mover_vport_free(lab.host[0].mover, "v", error, sizeof(error)), 0);
-}
-
 static void an_aborted_move_leaves_nothing_behind(void **state)
 {
 	struct mover_view view;
@@ -277,7 +260,7 @@ static void a_move_of_what_another_host_may_run_takes_nothing_back(void **state)
 	assert_int_equal(fake_lab_role(&lab, 1, "v"), ROLE_OWNER);
 }
 
-static void a_source_that_restarts_after_the_commit_goes_on_relaying(void **state)
+static void B11_a_source_that_restarts_after_the_commit_goes_on_relaying(void **state)
 {
 	(void)state;
 	fake_lab_migrate(&lab, 0, 1, "v");
@@ -518,7 +501,6 @@ int main(void)
 		MOVE_TEST(B10_it_goes_there_back_on_and_back_again, three_hosts),
 		MOVE_TEST(B10_after_a_destination_died_in_bulk_the_next_try_works, two_hosts),
 		MOVE_TEST(a_destination_that_restarts_while_following_is_filled_again, two_hosts),
-		MOVE_TEST(B02_a_vport_that_moves_is_not_deleted, two_hosts),
 		MOVE_TEST(an_aborted_move_leaves_nothing_behind, two_hosts),
 		MOVE_TEST(B13_a_frozen_source_takes_up_again_when_the_destination_gives_up,
 			two_hosts),
@@ -526,7 +508,7 @@ int main(void)
 		MOVE_TEST(
 			B11_a_source_that_restarts_after_the_activation_does_not_serve, two_hosts),
 		MOVE_TEST(a_move_of_what_another_host_may_run_takes_nothing_back, two_hosts),
-		MOVE_TEST(a_source_that_restarts_after_the_commit_goes_on_relaying, two_hosts),
+		MOVE_TEST(B11_a_source_that_restarts_after_the_commit_goes_on_relaying, two_hosts),
 		MOVE_TEST(a_vm_that_is_here_and_there_is_fenced, two_hosts),
 		MOVE_TEST(a_vm_that_nobody_knows_is_served_at_once, two_hosts),
 		MOVE_TEST(a_vm_that_came_without_a_move_gets_its_sessions, two_hosts),
