@@ -46,7 +46,8 @@ locations:
   - {vpc: blue, ip: 10.0.0.9, vtep: 192.0.2.3, mac: "02:00:00:00:00:09"}
   - {vpc: blue, ip: "fd00::9", vtep: 192.0.2.3, mac: "02:00:00:00:00:09"}
 YAML
-check "ferryd takes the config" "$FERRY_BUILD/ctrl/ferryd" --check --config "$LAB_DIR/a.yaml"
+check "ferryd takes the config" "$FERRY_BUILD/ctrl/ferryd" --check --config "$LAB_DIR/a.yaml" \
+	--plugin-dir "$FERRY_BUILD/plugins"
 ferryd_start a host "$LAB_DIR/a.yaml" --plugin-dir "$FERRY_BUILD/plugins"
 ip -n "$LAB_ID-host" link set eth0 netns "$LAB_ID-vm" address 02:00:00:00:00:05
 link_plain vm eth0
@@ -70,6 +71,18 @@ check "TCP from the vm" ns_run vm iperf3 -c 10.0.0.9 -t 2
 check "TCP from the vm over IPv6" ns_run vm iperf3 -c fd00::9 -t 2
 check "TCP from the peer" ns_run peer iperf3 -c 10.0.0.5 -t 2
 check "UDP in fragments from the peer" ns_run peer iperf3 -c 10.0.0.5 -u -l 4000 -b 5M -t 1
+
+# ---- asleep: what that costs, and how soon it is awake ----
+cpu_ms() {
+	awk '{print ($14 + $15) * 10}' "/proc/${lab_pid[a]}/stat"
+}
+spent=$(cpu_ms)
+ns_run vm ping -c 30 -i 0.1 -W 2 10.0.0.1 >"$LAB_DIR/gateway"
+spent=$(($(cpu_ms) - spent))
+check_number "while 30 pings come in 3 s, ferryd takes less than 5 % of a core: ms" "$spent" -lt 150
+# Of a ping to the gateway, which the worker answers, half is the ping's own waking up.
+woken_us=$(sed -n 's|^rtt [^=]*= \([0-9]*\)\.\([0-9]*\)/.*|\1\2|p' "$LAB_DIR/gateway")
+check_number "the worker wakes within 100 us: us to the gateway and back" "$((10#$woken_us))" -lt 200
 
 check "sessions are there to be seen" appctl a session/dump v --proto=tcp
 check "no packet was dropped for its window" \
