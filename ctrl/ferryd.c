@@ -54,7 +54,7 @@ static void usage(FILE *out)
 	      "       ferryd --config-reference | --version | --help\n"
 	      "\n"
 	      "  -c, --config FILE       ferry.yaml (default /etc/ferry/ferry.yaml)\n"
-	      "      --check             read the config, ask its plugins, say what is wrong, start nothing\n"
+	      "      --check             read the config, ask plugins, say what is wrong\n"
 	      "      --socket PATH       control socket instead of the config's\n"
 	      "      --plugin-dir DIR    where NAME.so of a plugin is looked for\n"
 	      "      --config-reference  print all options as Markdown\n"
