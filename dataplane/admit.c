@@ -49,6 +49,50 @@ static enum drop_reason check_destination_mac(const struct worker *w, const stru
 	return DROP_WRONG_MAC;
 }
 
+/* The refused opener gets an answer where the policy says so. */
+static void answer_refusal(struct worker *w, struct pkt *p)
+{
+	const struct icmp_origin origin = vpc_origin(p->vport->vpc, p->flags & PKT_IPV6);
+	struct rte_mempool *pool = w->engine->pool;
+	struct rte_mbuf *m = NULL;
+
+	if (!icmp_limit_allow(&w->engine->icmp_limit, w->now_ns))
+		return;
+	if (p->proto == IPPROTO_TCP)
+		m = icmp_tcp_reset(p, pool);
+	else
+		m = icmp_error(p, ICMP_ANSWER_PROHIBITED, 0, &origin, pool);
+	if (m)
+		deliver_back(w, p, m);
+}
+
+/*
+ * A SYN that nobody would let in must not end the closed session whose tuple it has: late packets
+ * still go by that, and its port is not to be had before its time. That the port is taken is no
+ * refusal here, for it is this very session that has it.
+ */
+static bool reopening_refused(struct worker *w, struct pkt *p)
+{
+	struct session_tuple tuple;
+	struct chain_result chain;
+
+	parse_tuple(p, &tuple);
+	plugin_chain_admit(&(struct chain_question){.vport = p->vport,
+				   .tuple = &tuple,
+				   .p = p,
+				   .now_ns = vport_clock_ns(p->vport, w->now_ns),
+				   .worker = w->id,
+				   .public_side = tuple.vni != p->vport->vni,
+				   .dry = true},
+		&chain);
+	if (chain.reason != DROP_DENIED)
+		return false;
+	if (chain.reject)
+		answer_refusal(w, p);
+	p->drop = DROP_DENIED;
+	return true;
+}
+
 /* A living session and a packet that the fast way did not like. NULL: there is none (any more). */
 static struct session *living_session(struct worker *w, struct pkt *p, struct session *s)
 {
@@ -60,6 +104,8 @@ static struct session *living_session(struct worker *w, struct pkt *p, struct se
 		return NULL;
 	}
 	if (!(p->flags & PKT_ICMP_ERROR) && track_reopens(s, p)) {
+		if (reopening_refused(w, p))
+			return s;
 		session_kill(s, w->id, PLUGIN_CLOSE_REPLACED);
 		return NULL;
 	}
@@ -109,23 +155,6 @@ static void fill_from_packet(struct session *s, void *arg)
 	const struct admission *a = arg;
 
 	track_open(s, &s->vport->track, a->p, vport_clock_ms(s->vport, a->w->now_ns));
-}
-
-/* The refused opener gets an answer where the policy says so. */
-static void answer_refusal(struct worker *w, struct pkt *p)
-{
-	const struct icmp_origin origin = vpc_origin(p->vport->vpc, p->flags & PKT_IPV6);
-	struct rte_mempool *pool = w->engine->pool;
-	struct rte_mbuf *m = NULL;
-
-	if (!icmp_limit_allow(&w->engine->icmp_limit, w->now_ns))
-		return;
-	if (p->proto == IPPROTO_TCP)
-		m = icmp_tcp_reset(p, pool);
-	else
-		m = icmp_error(p, ICMP_ANSWER_PROHIBITED, 0, &origin, pool);
-	if (m)
-		deliver_back(w, p, m);
 }
 
 /* Where the session's packets leave to; for an ingress opener an unknown remote is not an error

@@ -71,6 +71,19 @@ def test_a_connection_opened_again_from_the_same_port_is_the_same_outside(case):
     equal(bytes(Ether(result.frames("v")[-1])[TCP].payload), b"after five minutes", "data")
 
 
+def test_a_syn_of_the_outside_neither_opens_a_closed_connection_nor_ends_it(case):
+    """Whoever could end it would have the next connection meet its late packets."""
+    scene = start(case)
+    closed(scene)
+    c_tcp(scene, "S", 50000000)
+    c_tcp(scene, "FA", 9001, 1002)
+    v_tcp(scene, "S", 1, sport=1471)
+    result = scene.replay()
+    result.expect_drops(uplink={"denied": 1})
+    equal(Ether(result.frames("v")[-1])[TCP].flags, "FA", "the late FIN at V")
+    equal(last_source(result)[0], N_TEN, "the port is not to be had yet")
+
+
 def test_after_a_reset_nothing_late_passes_and_the_port_is_free_soon(case):
     scene = start(case)
     established(scene)
