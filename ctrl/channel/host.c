@@ -19,6 +19,7 @@ struct channel_host {
 	const struct channel_world *world;
 	pthread_mutex_t lock; /* of what follows, down to the counters */
 	bool insecure;
+	unsigned warn_days;
 	struct credentials *credentials; /* NULL: none configured */
 	struct peers *peers;
 	_Atomic uint64_t by_reason[CHANNEL_REASON_COUNT];
@@ -78,6 +79,7 @@ int channel_host_new(const struct channel_host_config *config, struct channel_ho
 	memcpy(made->boot_id, config->boot_id, sizeof(made->boot_id));
 	made->handshake_ms =
 		config->handshake_ms != 0 ? config->handshake_ms : HANDSHAKE_DEFAULT_MS;
+	made->warn_days = CHANNEL_CERTIFICATE_WARN_DAYS;
 	made->world = config->world != NULL ? config->world : &channel_world_real;
 	pthread_mutex_init(&made->lock, NULL);
 	ret = host_files_set(made, config->certificate_path, config->key_path, config->ca_path,
@@ -122,6 +124,13 @@ int channel_host_set_files(struct channel_host *host, const char *certificate_pa
 	int ret = host_files_check(certificate_path, key_path, ca_path, insecure, NULL);
 
 	return ret < 0 ? ret : host_files_set(host, certificate_path, key_path, ca_path, insecure);
+}
+
+void channel_host_set_warn_days(struct channel_host *host, unsigned days)
+{
+	pthread_mutex_lock(&host->lock);
+	host->warn_days = days;
+	pthread_mutex_unlock(&host->lock);
 }
 
 const struct channel_world *channel_host_world(const struct channel_host *host)
@@ -210,8 +219,8 @@ static int days_until(int64_t end_s, int64_t now_s)
 	return (int)((left_s - (left_s < 0 ? DAY_S - 1 : 0)) / DAY_S);
 }
 
-static void status_dates(
-	struct channel_host_status *s, const struct credentials_use *use, int64_t now_s)
+static void status_dates(struct channel_host_status *s, const struct credentials_use *use,
+	int64_t now_s, unsigned warn_days)
 {
 	char date[CERTIFICATE_DATE_BYTES];
 	bool ca_first = use->ca.not_after_s < use->own.not_after_s;
@@ -225,7 +234,7 @@ static void status_dates(
 	s->not_after_s = use->own.not_after_s;
 	s->ca_not_after_s = use->ca.not_after_s;
 	s->days_left = days_until(first->not_after_s, now_s);
-	s->warn = s->days_left < CHANNEL_CERTIFICATE_WARN_DAYS || now_s < s->not_before_s;
+	s->warn = s->days_left < (int)warn_days || now_s < s->not_before_s;
 	if (!s->warn || s->problem[0] != '\0')
 		return;
 	certificate_date(now_s < s->not_before_s ? s->not_before_s : first->not_after_s, date);
@@ -252,7 +261,7 @@ void channel_host_status(struct channel_host *host, struct channel_host_status *
 		s.reloads = credentials_reloads(host->credentials);
 		s.warn = !usable;
 		if (usable) {
-			status_dates(&s, &use, channel_world_wall_s(host->world));
+			status_dates(&s, &use, channel_world_wall_s(host->world), host->warn_days);
 			SSL_CTX_free(use.context);
 		}
 	}

@@ -22,7 +22,7 @@
 #include "ctrl/channel/reason.h"
 
 #define CHANNEL_NAME_BYTES 64 /* host names in hellos and config, with the zero */
-#define CHANNEL_CERTIFICATE_WARN_DAYS 14
+#define CHANNEL_CERTIFICATE_WARN_DAYS 14 /* unless it is set otherwise */
 
 struct channel_host;
 
@@ -68,6 +68,9 @@ int channel_host_set_peers(
 int channel_host_set_files(struct channel_host *host, const char *certificate_path,
 	const char *key_path, const char *ca_path, bool insecure);
 
+/* How long before a certificate ends the status warns. */
+void channel_host_set_warn_days(struct channel_host *host, unsigned days);
+
 const struct channel_world *channel_host_world(const struct channel_host *host);
 
 struct channel_host_status {
@@ -79,7 +82,7 @@ struct channel_host_status {
 	int64_t not_after_s;
 	int64_t ca_not_after_s;
 	int days_left; /* whole days until ours or the CA ends; negative: over */
-	bool warn; /* days_left < CHANNEL_CERTIFICATE_WARN_DAYS, or not usable */
+	bool warn; /* fewer days are left than asked for, or it is not usable */
 	char problem[CHANNEL_ERROR_TEXT_BYTES]; /* empty, or what an operator must mend */
 	uint64_t reloads; /* times the files were read anew with success */
 	uint64_t connects; /* channels opened by us */

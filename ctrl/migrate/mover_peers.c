@@ -117,6 +117,7 @@ int mover_reload(struct mover *mover, const struct config *config, char *error, 
 		snprintf(error, error_len, "peers: %s", strerror(-rc));
 		return rc;
 	}
+	channel_host_set_warn_days(mover->channel_host, config->tls.warn_days);
 	pthread_mutex_lock(&mover->lock);
 	old = mover->peers;
 	n_old = mover->n_peers;

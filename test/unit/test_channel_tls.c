@@ -420,6 +420,10 @@ static void f08_status_warns_fourteen_days_ahead(void **state)
 	assert_in_range(status.days_left, 29, 30);
 	assert_false(status.warn);
 	assert_string_equal(status.ca_subject, "CN=Ferry test ca");
+	channel_host_set_warn_days(pair.source, 31);
+	channel_host_status(pair.source, &status);
+	assert_true(status.warn);
+	channel_host_set_warn_days(pair.source, 14);
 	fake_world_set_wall(pair.world, now_s + 17 * DAY);
 	channel_host_status(pair.source, &status);
 	assert_in_range(status.days_left, 12, 13);
