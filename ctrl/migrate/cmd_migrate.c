@@ -71,6 +71,7 @@ static int migrate_show(struct cmd *cmd)
 	out_str(out, "step", view.step);
 	out_bool(out, "behind", view.behind);
 	out_bool(out, "done", view.done);
+	out_str(out, "waits_for", view.waits_for[0] ? view.waits_for : NULL);
 	out_str(out, "reason", view.reason[0] ? view.reason : NULL);
 	out_progress(out, "progress", view.done ? MOVER_COMMITTED : view.phase, MOVER_COMMITTED);
 	return 0;

@@ -47,6 +47,19 @@ void move_fail(struct move *move, const char *format, ...)
 	pthread_mutex_unlock(&move->mover->lock);
 }
 
+void move_reason_add(struct move *move, const char *format, ...)
+{
+	size_t used;
+	va_list args;
+
+	va_start(args, format);
+	pthread_mutex_lock(&move->mover->lock);
+	used = strlen(move->reason);
+	vsnprintf(move->reason + used, sizeof(move->reason) - used, format, args);
+	pthread_mutex_unlock(&move->mover->lock);
+	va_end(args);
+}
+
 /* The one writer of the step. */
 static void step_enter(struct move *move, uint32_t step)
 {

@@ -155,6 +155,9 @@ struct move {
 /* Runs the steps on this thread until they end; sets done. */
 void move_drive(struct move *move, const struct move_step *steps);
 void move_fail(struct move *move, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What else there is to say of it. */
+void move_reason_add(struct move *move, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 void move_phase(struct move *move, enum mover_phase phase);
 void move_changed(struct move *move); /* serial + 1, waiters woken */
 const char *move_step_name(const struct move *move);

@@ -105,6 +105,7 @@ const char *mover_phase_name(enum mover_phase phase);
 
 struct mover_view {
 	char id[37], vm[64], peer[64], step[24], reason[256];
+	char waits_for[128]; /* what has to happen elsewhere; empty: it is at work, or over */
 	bool source, done, behind;
 	enum mover_phase phase;
 	uint64_t serial; /* grows with each change of anything else */

@@ -62,6 +62,27 @@ int mover_commit(struct mover *mover, const char *id, char *error, size_t error_
 	return rc;
 }
 
+/* For people who look at a move that stands. Under the lock. */
+static void view_waits(const struct move *move, struct mover_view *view)
+{
+	static const char *const texts[2][MOVER_FAILED + 1] = {
+		{[MOVER_READY] = "the VM to stop on %s",
+			[MOVER_VERIFIED] = "the VM to start here (its rings, vport/resume or "
+					   "migrate/commit), or again on %s"},
+		{[MOVER_READY] = "the VM to stop here (its rings or vport/pause), to start on %s",
+			[MOVER_FINAL] = "%s to take the last changes",
+			[MOVER_VERIFIED] = "the VM to start on %s, or here again"},
+	};
+	const char *text = texts[move->source][move->phase];
+
+	if (move->done)
+		return;
+	if (move->source ? strcmp(view->step, "connect") == 0 : atomic_load(&move->lost_ns) != 0)
+		text = "the connection with %s";
+	if (text)
+		snprintf(view->waits_for, sizeof(view->waits_for), text, move->peer);
+}
+
 /* Under the lock. */
 static void view_fill(const struct move *move, struct mover_view *view)
 {
@@ -76,6 +97,7 @@ static void view_fill(const struct move *move, struct mover_view *view)
 	view->behind = move->behind;
 	view->phase = move->phase;
 	view->serial = move->serial + 1;
+	view_waits(move, view);
 }
 
 int mover_view(struct mover *mover, const char *id, struct mover_view *view)

@@ -258,11 +258,15 @@ void source_prepare_undo(struct move *move)
 			v->ops->event(v->ctx, p->port, ROLE_ABORTED, 0);
 		source_port_look(move, p);
 		v->ops->park(v->ctx, p->port, false);
-		if (port_role(p) == ROLE_FROZEN)
+		if (port_role(p) == ROLE_FROZEN) {
 			mover_log(move->mover, PLUGIN_LOG_ERROR, p->name,
 				"frozen, and %s does not say whether it runs the VM: waiting for "
-				"it "
-				"or for the VM's rings here",
+				"it or for the VM's rings here",
 				move->peer);
+			move_reason_add(move,
+				"; vport %s stays frozen until %s says whether the VM runs there, "
+				"its rings are up here, or vport/own",
+				p->name, move->peer);
+		}
 	}
 }

@@ -53,6 +53,44 @@ static void a_vport_that_came_with_a_move_is_deleted_by_its_name(void **state)
 	assert_null(fake_lab_vport(&lab, 1, "v"));
 }
 
+/* ---- a move that stands says for what ---- */
+
+static void waits_for(uint32_t host, const char *id, const char *text)
+{
+	struct mover_view view;
+
+	assert_int_equal(mover_view(lab.host[host].mover, id, &view), 0);
+	if (!strstr(view.waits_for, text))
+		fail_msg("h%u waits for: \"%s\"", host, view.waits_for);
+}
+
+static void a_move_that_stands_says_what_it_waits_for(void **state)
+{
+	struct mover_view view;
+	char id[37], error[256];
+
+	(void)state;
+	moves_until_ready(id);
+	waits_for(0, id, "the VM to stop here");
+	waits_for(1, id, "the VM to stop on h0");
+	fake_lab_rings(&lab, 0, "v", false);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 5000));
+	waits_for(0, id, "the VM to start on h1, or here again");
+	waits_for(1, id, "the VM to start here");
+	fake_lab_stop(&lab, 1);
+	fake_lab_run_ms(&lab, 300);
+	waits_for(0, id, "the connection with h1");
+	/* Nobody there to say that it does not run: it is not ours to decide. */
+	assert_int_equal(mover_abort(lab.host[0].mover, id, error, sizeof(error)), 0);
+	fake_lab_over(&lab, 0, id, &view);
+	assert_int_equal(fake_lab_role(&lab, 0, "v"), ROLE_FROZEN);
+	if (!strstr(view.reason, "vport v stays frozen until h1 says"))
+		fail_msg("reason: %s", view.reason);
+	assert_string_equal(view.waits_for, "");
+	fake_lab_rings(&lab, 0, "v", true);
+	assert_int_equal(fake_lab_role(&lab, 0, "v"), ROLE_OWNER);
+}
+
 /* ---- B05 ---- */
 
 /* A copy of what is for V, as a fabric floods it: from W's host straight to h1. */
@@ -310,6 +348,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(B02_a_vport_that_moves_is_neither_deleted_nor_made_anew),
 		CASE(a_vport_that_came_with_a_move_is_deleted_by_its_name),
+		CASE(a_move_that_stands_says_what_it_waits_for),
 		CASE(B05_each_packet_comes_once_and_no_flooded_copy_at_all),
 		CASE(B06_the_new_host_is_silent_until_the_vm_runs_there),
 		CASE(B08_a_neighbour_at_the_source_reaches_the_vm_all_the_time),
