@@ -106,7 +106,8 @@ static inline uint64_t get_varint(struct reader *r)
 	for (unsigned int shift = 0; shift < 64 && at < r->end; shift += 7) {
 		uint8_t byte = *at++;
 
-		if (shift == 63 && byte > 1)
+		/* Too much, or longer than it must be: a value has one form. */
+		if ((shift == 63 && byte > 1) || (shift > 0 && byte == 0))
 			break;
 		value |= (uint64_t)(byte & 0x7f) << shift;
 		if (!(byte & 0x80)) {
