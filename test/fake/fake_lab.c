@@ -137,8 +137,10 @@ static void lab_config(struct fake_lab *lab, uint32_t host)
 	for (uint32_t i = 0; i < lab->hosts; i++)
 		if (i != host)
 			fprintf(f,
-				"  - {name: h%u, vteps: [192.0.2.%u], address: '127.0.0.1:%u'}\n",
-				i, i + 1, lab->port[i]);
+				"  - {name: h%u, vteps: [192.0.2.%u], address: "
+				"'127.0.0.1:%u'%s%s}\n",
+				i, i + 1, lab->port[i], lab->peer_vnis ? ", vnis: " : "",
+				lab->peer_vnis ? lab->peer_vnis : "");
 	fprintf(f, "vpcs:\n  - {name: shop, vni: 100, subnets: [10.0.0.0/24, 'fd00::/64'], "
 		   "gateway_ips: [10.0.0.1, 'fd00::1'], gateway_mac: '02:00:00:00:00:fe'}\n");
 	if (lab->vports[host])

@@ -44,6 +44,7 @@ struct fake_lab {
 	const char *plugins[FAKE_LAB_HOSTS]; /* YAML list in flow style; NULL: none are loaded */
 	const char *plugin_dir; /* where they are, by name */
 	const char *tls_dir; /* h<i>.pem, h<i>.key, ca.pem of scripts/test-ca; NULL: plain */
+	const char *peer_vnis; /* "[200]": all that peers may speak for; NULL: everything */
 	const char *migrate; /* "key: value, key: value" for all; NULL: none */
 	const struct channel_world *world[FAKE_LAB_HOSTS]; /* NULL: the real one */
 	/* In place of the mover's, which it calls in the end; NULL: the mover's. */
