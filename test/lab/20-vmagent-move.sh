@@ -68,6 +68,10 @@ ended() {
 
 # move FROM TO ID [option]...: starts it, waits for its end, prints the outcome.
 move() {
+	guest_undisturbed move_now "$@"
+}
+
+move_now() {
 	ctl "$1" vm move vm1 "host-$2" "--id=$3" "${@:4}" >/dev/null
 	wait_for -t 60 ended "$1" "$3" >/dev/null
 	field "$1" "$3" outcome

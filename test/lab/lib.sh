@@ -32,6 +32,7 @@ LAB_ID=fy$$
 LAB_DIR=
 LAB_NAME=
 lab_failed=0
+lab_failure=1 # exit code of a failed story
 lab_stopped_at=
 declare -A lab_pid=() # process name -> process id, also its session and group
 lab_namespaces=()
@@ -66,6 +67,7 @@ lab_sweep() {
 		[[ -e $path && -n $id && ! -e /proc/$id ]] || continue
 		case $path in
 		/run/netns/*) ip netns delete "${path##*/}" || true ;;
+		"${TMPDIR:-/tmp}"/*) guest_throttle_back "$path" && rm -rf "$path" ;;
 		*) rm -rf "$path" ;;
 		esac
 	done
@@ -154,6 +156,7 @@ lab_end() {
 	if ((rc)) && ((lab_failed == 0)); then
 		not_ok "the story stops at ${lab_stopped_at:-exit code $rc}"
 	fi
+	guest_throttle_back "$LAB_DIR"
 	for name in "${!lab_pid[@]}"; do
 		kill -TERM -- "-${lab_pid[$name]}" 2>/dev/null
 	done
@@ -165,7 +168,7 @@ lab_end() {
 	done
 	rm -rf "/var/run/dpdk/$LAB_ID"* # what EAL leaves of --file-prefix=$LAB_ID...
 	lab_keep_files
-	exit $((lab_failed > 0))
+	exit $((lab_failed > 0 ? lab_failure : 0))
 }
 
 lab_keep_files() {

@@ -123,6 +123,10 @@ vm_start() {
 
 # vm_move FROM TO ID [option...]: by the agents; prints the outcome.
 vm_move() {
+	guest_undisturbed vm_move_now "$@"
+}
+
+vm_move_now() {
 	agent "$1" vm move vm1 "host-$2" "--id=$3" "${@:4}" >/dev/null || return 1
 	wait_for -t 60 vm_move_ended "$1" "$3" >/dev/null
 	agent "$1" vm show "$3" --json | json - '["outcome"]'
@@ -164,6 +168,10 @@ move_is() {
 
 # qemu_migrate FROM TO: QEMU moves the VM as libvirt has it done: D waits stopped, `cont` follows S's "completed".
 qemu_migrate() {
+	guest_undisturbed qemu_migrate_now "$@"
+}
+
+qemu_migrate_now() {
 	local path=$LAB_DIR/migrate-$1$2
 	rm -f "$path"
 	guest_qmp "vm1$2" migrate-incoming "{\"uri\": \"unix:$path\"}" >/dev/null
