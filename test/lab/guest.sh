@@ -46,7 +46,7 @@ guest_start() {
 		--memory) memory=$2 && shift ;;
 		--cpus) cpus=$2 && shift ;;
 		--disk)
-			extra+=(-drive "if=none,id=disk0,format=raw,file=json:{\"driver\":\"null-co\",\"size\":$(($2 << 20)),\"read-zeroes\":true}"
+			extra+=(-blockdev "driver=null-co,node-name=disk0,size=$(($2 << 20)),read-zeroes=on"
 				-device "virtio-blk-pci,drive=disk0,vectors=0")
 			shift ;;
 		--incoming) extra+=(-incoming "$2") && wait=false && shift ;;
@@ -113,9 +113,9 @@ guest_throttle_back() {
 	rm -f "$1/throttle"
 }
 
-# guest_broke NAME: its kernel says that its memory is not what it wrote: the emulation's doing.
-guest_broke() {
-	grep -qE 'Kernel panic|BUG:|general protection|is not a head|Oops' "$LAB_DIR/$1.console" 2>/dev/null
+# guests_broken: a guest's kernel says that its memory is not what it wrote: the emulation's doing.
+guests_broken() {
+	grep -qE 'Kernel panic|BUG:|general protection|is not a head|Oops' "$LAB_DIR"/*.console 2>/dev/null
 }
 
 # guest_nic INDEX BACKEND QUEUES OPTIONS: adds to `nics` of guest_start.

@@ -29,10 +29,13 @@ LAB_SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 FERRY_BUILD=${FERRY_BUILD:-$(realpath -m "$LAB_SOURCE/../../build")}
 FERRY_CACHE=${FERRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ferry}
 LAB_ID=fy$$
+# In memory, as /run is: what ferryd stores before a role takes effect is part of a cutover.
+lab_tmp=${TMPDIR:-/dev/shm}
+[[ -w $lab_tmp ]] || lab_tmp=/tmp
 LAB_DIR=
 LAB_NAME=
 lab_failed=0
-lab_failure=1 # exit code of a failed story
+lab_failure=1 # exit code of a failed story; 75 when a guest was broken by its emulation
 lab_stopped_at=
 declare -A lab_pid=() # process name -> process id, also its session and group
 lab_namespaces=()
@@ -52,7 +55,7 @@ lab_begin() {
 		exit 0
 	fi
 	lab_sweep
-	LAB_DIR=$(mktemp -d "${TMPDIR:-/tmp}/$LAB_ID.XXXXXX")
+	LAB_DIR=$(mktemp -d "$lab_tmp/$LAB_ID.XXXXXX")
 	trap 'lab_stopped_at="line $LINENO: $BASH_COMMAND"' ERR
 	trap lab_end EXIT
 	trap 'lab_stopped_at="a signal"; exit 143' INT TERM HUP
@@ -61,13 +64,13 @@ lab_begin() {
 # What a run killed by force could not undo: its processes died with it, its names are here still.
 lab_sweep() {
 	local path id
-	for path in /run/netns/fy[0-9]*-* "${TMPDIR:-/tmp}"/fy[0-9]*.?????? /var/run/dpdk/fy[0-9]*; do
+	for path in /run/netns/fy[0-9]*-* "$lab_tmp"/fy[0-9]*.?????? /var/run/dpdk/fy[0-9]*; do
 		id=${path##*/fy}
 		id=${id%%[!0-9]*}
 		[[ -e $path && -n $id && ! -e /proc/$id ]] || continue
 		case $path in
 		/run/netns/*) ip netns delete "${path##*/}" || true ;;
-		"${TMPDIR:-/tmp}"/*) guest_throttle_back "$path" && rm -rf "$path" ;;
+		"$lab_tmp"/*) guest_throttle_back "$path" && rm -rf "$path" ;;
 		*) rm -rf "$path" ;;
 		esac
 	done
@@ -157,6 +160,10 @@ lab_end() {
 		not_ok "the story stops at ${lab_stopped_at:-exit code $rc}"
 	fi
 	guest_throttle_back "$LAB_DIR"
+	if ((lab_failed)) && guests_broken; then
+		lab_note "a guest's kernel died of its emulation (guest.sh): this run says nothing"
+		lab_failure=75
+	fi
 	for name in "${!lab_pid[@]}"; do
 		kill -TERM -- "-${lab_pid[$name]}" 2>/dev/null
 	done

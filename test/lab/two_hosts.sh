@@ -14,6 +14,7 @@
 
 # Rings of 1024: a guest under emulation on a busy machine may not run for some hundred milliseconds.
 vm_nic=rx_queue_size=1024,tx_queue_size=1024
+vm_devices=() # more options of guest_start, for the VM wherever it is
 vm_up='echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad; ip link set eth0 up
 	ip addr add 10.0.0.5/24 dev eth0; ip addr add fd00::5/64 dev eth0'
 
@@ -112,12 +113,13 @@ agent() {
 receiver() {
 	proc_alive "vm1$1" && guest_stop "vm1$1"
 	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05 --nic-options "$vm_nic" \
-		--paused --incoming defer
+		"${vm_devices[@]}" --paused --incoming defer
 }
 
 # The VM at host X, up and addressed.
 vm_start() {
-	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05 --nic-options "$vm_nic"
+	guest_start "vm1$1" "$1" --vhost-listen "$LAB_DIR/vm1$1.sock" --mac 02:00:00:00:00:05 --nic-options "$vm_nic" \
+		"${vm_devices[@]}"
 	guest_run "vm1$1" "$vm_up"
 }
 
