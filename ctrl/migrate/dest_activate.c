@@ -7,7 +7,20 @@
 
 #define DONE_NS 2000000000ULL /* for the source's word that it heard the commit */
 
+#define RINGS_NS 2000000000ULL /* for a running guest's rings, before its VM's word counts */
+
 /* ---- activate ---- */
+
+/*
+ * May the word that the VM runs stand for its rings? It may come ahead of them, and what is held
+ * must not be given to rings that are not up yet; of a guest without a driver none will come.
+ */
+static bool word_counts(const struct move *move, const struct move_port *p)
+{
+	return atomic_load(&move->commit) &&
+	       (p->offered.features == 0 ||
+		       move_now_ns(move) - atomic_load(&move->commit_ns) > RINGS_NS);
+}
 
 /* All of a port's state is here. Its rings may be up already. */
 void dest_port_loaded(struct move *move, struct move_port *p)
@@ -21,7 +34,7 @@ void dest_port_loaded(struct move *move, struct move_port *p)
 		v->ops->event(v->ctx, p->port, ROLE_CLAIM_GRANTED, 0);
 	else
 		v->ops->event(v->ctx, p->port,
-			atomic_load(&move->commit) ? ROLE_COMMANDED : ROLE_FINAL_LOADED, 0);
+			word_counts(move, p) ? ROLE_COMMANDED : ROLE_FINAL_LOADED, 0);
 	dest_port_look(move, p);
 	if (port_role(p) != ROLE_OWNER)
 		move_phase(move, MOVER_VERIFIED);
@@ -94,7 +107,7 @@ int dest_look(struct move *move)
 
 		if (!p->port || !p->prepared)
 			continue;
-		if (atomic_load(&move->commit) && p->final_loaded && port_waits(p))
+		if (word_counts(move, p) && p->final_loaded && port_waits(p))
 			v->ops->event(v->ctx, p->port, ROLE_COMMANDED, 0);
 		dest_port_look(move, p);
 		if (port_role(p) == ROLE_OWNER) {

@@ -144,6 +144,7 @@ struct move {
 	_Atomic uint64_t lost_ns; /* D: connection lost since; the move thread writes */
 	uint32_t reconnects;
 	uint64_t bytes_sent, bytes_received; /* of closed channels */
+	_Atomic uint64_t commit_ns; /* D: when it was said that the VM runs here */
 	_Atomic uint64_t loaded_ns; /* D: its agent said so */
 	uint64_t reserved_sessions, reserved_hold_bytes; /* D; under mover->lock */
 	char facts[1024]; /* what the VM's agent reported, JSON */

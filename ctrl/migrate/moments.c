@@ -78,7 +78,7 @@ static uint64_t added_ns(const struct move_port *p)
 {
 	uint64_t up = p->stamp[MOMENT_RINGS_UP], loaded = p->stamp[MOMENT_LOADED];
 	uint64_t verified = p->stamp[MOMENT_VERIFIED], active = p->stamp[MOMENT_ACTIVE];
-	uint64_t added = active > up ? active - up : 0;
+	uint64_t added = up && active > up ? active - up : 0;
 
 	/* The VM's agent waits for the verified sessions before it lets the VM run. */
 	if (loaded && loaded < verified && verified < up)

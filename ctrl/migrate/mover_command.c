@@ -55,6 +55,8 @@ int mover_commit(struct mover *mover, const char *id, char *error, size_t error_
 			move->peer);
 		rc = -EINVAL;
 	} else {
+		if (!atomic_load(&move->commit))
+			atomic_store(&move->commit_ns, move_now_ns(move));
 		atomic_store(&move->commit, true);
 		move_wake(move);
 	}

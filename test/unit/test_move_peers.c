@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The peer list changes while hosts run: who is told, and who is heard. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ctrl/migrate/peer_impl.h"
+#include "dataplane/vport.h"
+#include "test/fake/fake_eal.h"
+#include "test/fake/fake_lab.h"
+
+static struct fake_lab lab;
+
+/* Host 0 owns a VM and knows `hosts` hosts, itself one of them; the others know all. */
+static void start(uint32_t hosts)
+{
+	fake_lab_new(&lab, 2);
+	lab.quiet = true;
+	lab.vports[0] = FAKE_LAB_VM;
+	lab.hosts = hosts;
+	fake_lab_start(&lab, 0);
+	lab.hosts = 2;
+	fake_lab_start(&lab, 1);
+	fake_lab_rings(&lab, 0, "v", true);
+	fake_lab_run_ms(&lab, 50);
+}
+
+static uint32_t links(uint32_t host)
+{
+	struct exchange *peers = lab.host[host].mover->exchange;
+	uint32_t n = 0;
+
+	pthread_mutex_lock(&peers->lock);
+	for (struct peer_link *link = peers->links; link; link = link->next)
+		n++;
+	pthread_mutex_unlock(&peers->lock);
+	return n;
+}
+
+/* Host 1 has heard where the VM is. */
+static bool knows(void *arg)
+{
+	struct exchange *peers = lab.host[1].mover->exchange;
+	bool known = false;
+
+	(void)arg;
+	pthread_mutex_lock(&peers->lock);
+	for (struct peer_known *k = peers->known; k; k = k->next)
+		known = known || strcmp(k->host, "h0") == 0;
+	pthread_mutex_unlock(&peers->lock);
+	return known;
+}
+
+static void reload_host_0(void)
+{
+	char error[512] = "";
+
+	if (fake_lab_reload(&lab, 0, error, sizeof(error)) != 0)
+		fail_msg("%s", error);
+}
+
+static void a_peer_that_a_reload_brings_is_told_at_once(void **state)
+{
+	(void)state;
+	start(1);
+	assert_int_equal(links(0), 0);
+	assert_false(knows(NULL));
+	reload_host_0();
+	assert_int_equal(links(0), 1);
+	assert_true(fake_lab_until(&lab, knows, NULL, 5000));
+	fake_lab_migrate(&lab, 0, 1, "v");
+	fake_lab_free(&lab);
+}
+
+/* Its link to host 0 has been closed from there. */
+static bool cut_off(void *arg)
+{
+	struct exchange *peers = lab.host[1].mover->exchange;
+	bool up = false;
+
+	(void)arg;
+	pthread_mutex_lock(&peers->lock);
+	for (struct peer_link *link = peers->links; link; link = link->next)
+		up = up || atomic_load(&link->up);
+	pthread_mutex_unlock(&peers->lock);
+	return !up;
+}
+
+static void a_peer_that_a_reload_takes_away_is_heard_no_more(void **state)
+{
+	(void)state;
+	start(2);
+	assert_true(fake_lab_until(&lab, knows, NULL, 5000));
+	assert_int_equal(links(0), 1);
+	lab.hosts = 1;
+	reload_host_0();
+	lab.hosts = 2;
+	assert_int_equal(links(0), 0);
+	assert_true(fake_lab_until(&lab, cut_off, NULL, 8000));
+	fake_lab_free(&lab);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return fake_eal_start_mb(512);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_peer_that_a_reload_brings_is_told_at_once),
+		cmocka_unit_test(a_peer_that_a_reload_takes_away_is_heard_no_more),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
