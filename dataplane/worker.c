@@ -235,28 +235,75 @@ static struct port_stats *backlog_stats(struct worker *w, const struct backlog_e
 	return &w->local_stats;
 }
 
-/* Frames that go through the stages again, one by one: order matters more than speed here. */
-void worker_backlog_run(struct worker *w)
+/* One that has been through the stages before, or is Ferry's own. */
+static void backlog_again(struct worker *w, const struct backlog_entry *entry)
 {
 	struct burst *b = &w->burst;
+	struct pkt *p;
 
-	for (uint16_t at = 0; at < w->backlog_count; at++) {
-		struct backlog_entry *entry = &w->backlog[at];
-		struct pkt *p;
+	b->count = 0;
+	p = burst_add(b, entry->mbuf, entry->dir);
+	p->vport = entry->vport;
+	p->peer = entry->peer;
+	p->outer_ttl = entry->outer_ttl;
+	p->flags = entry->flags;
+	w->stats = backlog_stats(w, entry);
+	parse_packet(p, entry->vni);
+	burst_sweep(w, b);
+	if (b->count > 0 && entry->flags & PKT_ANSWER)
+		deliver_answer(w, p);
+	else
+		worker_stages(w, b);
+}
 
-		b->count = 0;
-		p = burst_add(b, entry->mbuf, entry->dir);
-		p->vport = entry->vport;
-		p->peer = entry->peer;
-		p->outer_ttl = entry->outer_ttl;
-		p->flags = entry->flags;
-		w->stats = backlog_stats(w, entry);
-		parse_packet(p, entry->vni);
+/* From a neighbour to a vport, as deliver_local() leaves it: nothing is known of it but its VPC. */
+static bool backlog_is_fresh(const struct backlog_entry *entry)
+{
+	return entry->dir == PKT_INGRESS && entry->flags == 0 && !entry->charge && !entry->vport;
+}
+
+/* A run of such frames, as one burst. How many. */
+static uint16_t backlog_burst(struct worker *w, uint16_t at)
+{
+	struct burst *b = &w->burst;
+	uint32_t vni[PKT_BURST];
+	uint64_t bytes = 0;
+	uint16_t count = 0;
+
+	b->count = 0;
+	for (; count < PKT_BURST && at + count < w->backlog_count; count++) {
+		const struct backlog_entry *entry = &w->backlog[at + count];
+
+		if (!backlog_is_fresh(entry))
+			break;
+		bytes += rte_pktmbuf_pkt_len(entry->mbuf);
+		burst_add(b, entry->mbuf, PKT_INGRESS);
+		vni[count] = entry->vni;
+	}
+	if (count == 0)
+		return 0;
+	w->stats = &w->local_stats;
+	port_count(&w->local_stats.rx_packets, count);
+	port_count(&w->local_stats.rx_bytes, bytes);
+	if (unlikely(parse_ingress(b->pkt, count, vni)))
 		burst_sweep(w, b);
-		if (b->count > 0 && entry->flags & PKT_ANSWER)
-			deliver_answer(w, p);
-		else
-			worker_stages(w, b);
+	worker_stages(w, b);
+	return count;
+}
+
+/* Frames that go through the stages again, in order. */
+void worker_backlog_run(struct worker *w)
+{
+	uint16_t at = 0;
+
+	while (at < w->backlog_count) {
+		uint16_t count = backlog_burst(w, at);
+
+		if (count == 0) {
+			backlog_again(w, &w->backlog[at]);
+			count = 1;
+		}
+		at += count;
 	}
 	w->backlog_count = 0;
 }
