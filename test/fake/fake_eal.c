@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "test/fake/fake_eal.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -18,13 +19,18 @@ int fake_eal_start_mb(unsigned int memory_mb)
 	char prefix[48], memory[16];
 	char *argv[] = {"test", "--no-huge", "--no-shconf", "-m", memory, "--no-pci", "--lcores",
 		"0", "--no-telemetry", "--log-level", "error", prefix, NULL};
+	cpu_set_t cpus;
 
 	snprintf(memory, sizeof(memory), "%u", memory_mb);
 	snprintf(prefix, sizeof(prefix), "--file-prefix=ferry-test-%d", (int)getpid());
+	CPU_ZERO(&cpus);
+	sched_getaffinity(0, sizeof(cpus), &cpus);
 	if (rte_eal_init((int)RTE_DIM(argv) - 1, argv) < 0) {
 		fprintf(stderr, "EAL does not start: %s\n", rte_strerror(rte_errno));
 		return -1;
 	}
+	/* EAL pins this thread, and all that it starts later would share the core with it. */
+	sched_setaffinity(0, sizeof(cpus), &cpus);
 	return 0;
 }
 
