@@ -70,6 +70,10 @@ static const struct config_option engine[] = {
 			"100 us; `busy` never sleeps."),
 	OPTION(config_engine, sessions, UINT, .fallback = "1048576", .min = 1024, .max = 268435456,
 		.effect = CONFIG_EFFECT_RESTART, .help = "Sessions the host can hold."),
+	OPTION(config_engine, session_extensions, UINT, .fallback = "0", .max = 268435456,
+		.effect = CONFIG_EFFECT_RESTART,
+		.help = "Sessions that can carry state of plugins, or a translation between IPv6 "
+			"addresses. 0: an eighth of `sessions`."),
 	OPTION(config_engine, session_quota_percent, UINT, .fallback = "20", .unit = "%", .min = 1,
 		.max = 100,
 		.help = "Share of `engine.sessions` for a vport that names no quota of its own."),

@@ -68,6 +68,7 @@ struct config_engine {
 	uint32_t n_cores;
 	enum config_polling polling;
 	uint32_t sessions; /* capacity of the session table */
+	uint32_t session_extensions; /* 0: an eighth of them */
 	uint32_t session_quota_percent; /* of `sessions`, for a vport that names no quota */
 	uint32_t locations; /* capacity of the location table */
 	uint32_t mbufs;

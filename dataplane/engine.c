@@ -24,7 +24,7 @@
 #define DEFAULT_MBUFS 16384
 #define DEFAULT_LOCATIONS 65536
 #define DEFAULT_ICMP_PER_SECOND 100
-#define EXT_PER_SESSIONS 4 /* one extension for so many sessions */
+#define EXT_PER_SESSIONS 8 /* one extension for so many sessions, if nothing else is asked for */
 #define EXT_MIN 1024
 #define FRAG_DATAGRAMS 4096
 #define FRAG_BYTES (8u << 20)
@@ -78,6 +78,8 @@ static int engine_create_pools(struct engine *engine, char *error, size_t error_
 {
 	const struct engine_params *params = &engine->params;
 	uint32_t mbufs = params->mbufs ? params->mbufs : DEFAULT_MBUFS;
+	uint32_t exts =
+		params->session_exts ? params->session_exts : params->sessions / EXT_PER_SESSIONS;
 	uint16_t room = params->mbuf_bytes ? params->mbuf_bytes : RTE_MBUF_DEFAULT_BUF_SIZE;
 	char name[RTE_MEMPOOL_NAMESIZE];
 
@@ -88,8 +90,7 @@ static int engine_create_pools(struct engine *engine, char *error, size_t error_
 			"packet pool of %u mbufs: %s (more dpdk.memory_mb?)", mbufs,
 			rte_strerror(rte_errno));
 	snprintf(name, sizeof(name), "fy_%s_ext", engine->name);
-	engine->ext_pool = rte_mempool_create(name,
-		RTE_MAX(params->sessions / EXT_PER_SESSIONS, (uint32_t)EXT_MIN),
+	engine->ext_pool = rte_mempool_create(name, RTE_MAX(exts, (uint32_t)EXT_MIN),
 		sizeof(struct session_ext), 0, 0, NULL, NULL, NULL, NULL, SOCKET_ID_ANY, 0);
 	if (!engine->ext_pool)
 		return engine_fail(error, error_len, -rte_errno, "session extension pool: %s",

@@ -65,6 +65,7 @@ struct engine_params {
 	const int *cores; /* one per worker, or NULL: not pinned */
 	enum engine_polling polling;
 	uint32_t sessions; /* table capacity */
+	uint32_t session_exts; /* those with plugin state; default an eighth of sessions */
 	uint32_t locations; /* capacity, default 65536 */
 	uint32_t mbufs; /* packet pool, default 16384 */
 	uint16_t mbuf_bytes; /* data room, default 2176 + headroom */

@@ -136,7 +136,7 @@ static int host_memory(struct cmd *cmd)
 	out_u64(out, "keys", memory.keys);
 	out_u64(out, "chunks_free", memory.chunks_free);
 	out_real(out, "bytes_per_session_max",
-		(double)(memory.session_bytes + memory.table_bytes) /
+		(double)(memory.session_bytes + memory.table_bytes + memory.ext_bytes) /
 			(double)(memory.sessions_max ? memory.sessions_max : 1),
 		1);
 	return 0;

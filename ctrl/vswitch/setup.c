@@ -71,6 +71,7 @@ static int setup_engine_make(struct setup *setup, char *error, size_t error_len)
 		.polling = from->polling == CONFIG_POLLING_BUSY ? ENGINE_POLL_BUSY
 								: ENGINE_POLL_ADAPTIVE,
 		.sessions = from->sessions,
+		.session_exts = from->session_extensions,
 		.locations = from->locations,
 		.mbufs = from->mbufs,
 		.mbuf_bytes =
