@@ -57,7 +57,8 @@ def contestants(place, workers, left_out):
         try:
             if workers > place.cores:
                 raise rig.RigError(f"this machine has {place.cores} core(s)")
-            devices[label] = make(place, label, workers)
+            with place.whole():
+                devices[label] = make(place, label, workers)
             devices[label].pause()
         except rig.RigError as error:
             left_out(label, str(error))

@@ -48,7 +48,8 @@ class Group:
     def add(self, label, make):
         """A contestant, or a word on why there is none."""
         try:
-            device = make(label)
+            with self.rig.whole():
+                device = make(label)
         except rig.RigError as error:
             self.rig.left_out(f"{self.name} {label}", str(error))
             return

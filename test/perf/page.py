@@ -12,6 +12,9 @@ TARGETS = {
     "ferry_1m_vs_1k": (
         ">=", 0.5, "a million sessions and as many packets of the capture leave the caches: "
         "compare testpmd at 1M with itself at 1k, which has no sessions at all"),
+    **{f"guest_ferry_vs_ovs_ct_{label}_{to}": (
+        ">=", 2, "the VM's own core fills the rings: see `limited by` in the table of `guest`")
+       for to in ("uplink", "second_vport") for label in ("1k", "16k")},
     "ferry_vs_ovs_cps": (">=", 3, "admission: see `open` in test/perf/budget.json"),
     "stream_vs_kernel_restore": (
         ">=", 20, "CPU-us/session of both hosts together against the cores there are"),

@@ -3,6 +3,7 @@
 
 Everything is undone when the `with` block ends; everything started dies with this program.
 """
+import contextlib
 import ctypes
 import glob
 import os
@@ -152,6 +153,17 @@ class Rig:
         for path in glob.glob(f"/var/run/dpdk/{self.name}*"):
             shutil.rmtree(path, ignore_errors=True)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def whole(self):
+        """What is started inside stays only if all of it succeeds."""
+        before = len(self.processes)
+        try:
+            yield
+        except RigError:
+            for process in self.processes[before:]:
+                process.stop()
+            raise
 
     def namespace(self, name):
         """A network namespace of that name: what to put before a command that runs in it."""
