@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <rte_cycles.h>
 
 #include "test/fake/fake_eal.h"
 #include "test/fake/fake_plugin_host.h"
@@ -375,6 +376,83 @@ static void what_is_wrong_is_named_with_its_place(void **state)
 	}
 }
 
+/* ---- what an attacker can make of it ---- */
+
+#define MASKS 24 /* prefixes of /9 to /32 */
+#define MASK_PORTS 16
+#define LATENCIES 1001
+#define HOSTILE 32 /* questions of the attacker between two of the victim */
+
+static char *every_mask(char *text, size_t room)
+{
+	size_t at = (size_t)snprintf(text, room, "{groups: [{name: web, rules: [");
+
+	for (unsigned int plen = 9; plen < 9 + MASKS; plen++)
+		for (unsigned int i = 0; i < MASK_PORTS; i++) {
+			uint32_t net = (10u << 24 | plen << 19 | i << 9) & (~0u << (32 - plen));
+
+			at += (size_t)snprintf(text + at, room - at,
+				"{direction: ingress, protocol: %s, remote: %u.%u.%u.%u/%u, ports: "
+				"[%u-%u], action: %s}, ",
+				i % 2 ? "tcp" : "udp", net >> 24, net >> 16 & 255, net >> 8 & 255,
+				net & 255, plen, 1u << i, (2u << i) - 1, i % 3 ? "allow" : "deny");
+		}
+	snprintf(text + at, room - at,
+		"{direction: ingress, protocol: tcp, ports: [80], remote: 192.0.2.0/24}]}]}");
+	return text;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Median of what a new connection of the victim costs, with so many questions of others before. */
+static uint64_t victim_cycles(struct acl_fixture *f, unsigned int hostile)
+{
+	struct plugin_tuple victim = {.remote = acl_fixture_addr("192.0.2.7"),
+		.local = acl_fixture_addr("10.0.0.5"),
+		.proto = IPPROTO_TCP,
+		.local_port = 80};
+	struct plugin_tuple other = victim;
+	static uint64_t cycles[LATENCIES];
+	uint64_t start;
+
+	for (unsigned int i = 0; i < LATENCIES; i++) {
+		for (unsigned int n = 0; n < hostile; n++) {
+			other.remote = acl_fixture_addr("10.0.0.1");
+			other.remote.s6_addr[13] = (uint8_t)rand();
+			other.remote.s6_addr[14] = (uint8_t)rand();
+			other.local_port = (uint16_t)rand();
+			other.proto = rand() % 2 ? IPPROTO_TCP : IPPROTO_UDP;
+			acl_fixture_asks(f, 1, &other, PLUGIN_INGRESS);
+		}
+		start = rte_rdtsc_precise();
+		assert_true(acl_fixture_asks(f, 0, &victim, PLUGIN_INGRESS));
+		cycles[i] = rte_rdtsc_precise() - start;
+	}
+	qsort(cycles, LATENCIES, sizeof(cycles[0]), by_value);
+	return cycles[LATENCIES / 2];
+}
+
+static void an_attacker_who_tries_every_mask_slows_nobody_F03(void **state)
+{
+	static char text[MASKS * MASK_PORTS * 128 + 256];
+	struct acl_fixture *f = *state;
+	uint64_t quiet, attacked;
+
+	acl_fixture_configure(f, every_mask(text, sizeof(text)));
+	acl_fixture_vport(f, 0, 100, "10.0.0.5", "web");
+	acl_fixture_vport(f, 1, 100, "10.0.0.6", "web");
+	quiet = victim_cycles(f, 0);
+	attacked = victim_cycles(f, HOSTILE);
+	print_message("# victim: %llu cycles alone, %llu beside an attacker\n",
+		(unsigned long long)quiet, (unsigned long long)attacked);
+	assert_true(attacked < 3 * quiet);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +469,7 @@ int main(void)
 		T(a_vport_whose_group_is_gone_keeps_its_policy_until_it_is_changed),
 		T(a_question_and_a_second_judgement_are_no_hits),
 		T(what_is_wrong_is_named_with_its_place),
+		T(an_attacker_who_tries_every_mask_slows_nobody_F03),
 	};
 
 	if (fake_eal_start() != 0)
