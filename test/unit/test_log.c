@@ -134,8 +134,13 @@ static void a_long_line_is_cut(void **state)
 
 static void G04_one_line_a_second_for_each_object_and_reason(void **state)
 {
+	static const char first[] = "warn  rpc: port1: too big: 0 bytes\n"
+				    "warn  rpc: port2: too big\n"
+				    "warn  rpc: port1: too small\n";
 	struct log_stats stats;
 	struct fixture fixture;
+	const char *written;
+	bool told;
 
 	open_file(&fixture);
 	for (int i = 0; i < 1000; i++)
@@ -146,13 +151,16 @@ static void G04_one_line_a_second_for_each_object_and_reason(void **state)
 	log_limited(fixture.module, LOG_LEVEL_WARN, "port1", "too big", "too early");
 	fixture.now_ms += 1;
 	log_limited(fixture.module, LOG_LEVEL_WARN, "port1", "too big", "again");
-	assert_string_equal(lines(&fixture), "warn  rpc: port1: too big: 0 bytes\n"
-					     "warn  rpc: port2: too big\n"
-					     "warn  rpc: port1: too small\n"
-					     "warn  rpc: port1: too big: again (1000 like it "
-					     "suppressed)\n");
+	written = lines(&fixture);
+	assert_memory_equal(written, first, strlen(first));
+	/* The second is over: who sees it first, the next line or the writer, tells the count. */
+	told = strcmp(written + strlen(first),
+		       "warn  rpc: port1: too big: again (1000 like it suppressed)\n") == 0;
+	if (!told)
+		assert_string_equal(written + strlen(first),
+			"warn  rpc: port1: too big: 1000 more suppressed\n");
 	log_stats(fixture.log, &stats);
-	assert_int_equal(stats.suppressed, 1000);
+	assert_int_equal(stats.suppressed, told ? 1000 : 1001);
 	assert_int_equal(stats.lost, 0);
 	close_file(&fixture);
 }

@@ -204,6 +204,9 @@ static bool serves_alone(struct story *s)
 	       fake_lab_role(&s->lab, 1 - here, "v") != ROLE_FROZEN;
 }
 
+/* The step was over before its thread looked at the clock; for the caller to try again. */
+static const char never_came[] = "the trouble never came";
+
 /* Empty, or what is wrong. */
 static const char *judge(struct story *s, enum result expected, const char *before)
 {
@@ -217,7 +220,7 @@ static const char *judge(struct story *s, enum result expected, const char *befo
 	if (s->both)
 		return "both served the VM";
 	if (!s->settled)
-		return "the trouble never came";
+		return never_came;
 	if (expected != EITHER && s->vm != moves)
 		return moves ? "it did not move" : "it moved";
 	if (!serves_alone(s))
@@ -250,7 +253,8 @@ static const char *moves_again(struct story *s)
 	return "";
 }
 
-static uint32_t play(const struct row *row, enum fake_trouble_kind kind, enum result expected)
+/* What is wrong, or empty. */
+static const char *play(const struct row *row, enum fake_trouble_kind kind, enum result expected)
 {
 	struct story s = {.kind = kind,
 		.at_source = strcmp(row->side, "source") == 0,
@@ -294,16 +298,21 @@ static uint32_t play(const struct row *row, enum fake_trouble_kind kind, enum re
 	free(before);
 	fake_lab_free(&s.lab);
 	fake_trouble_free(s.trouble);
-	return wrong[0] != '\0';
+	return wrong;
 }
 
 static void plays(enum fake_trouble_kind kind, size_t column)
 {
 	uint32_t wrong = 0;
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		wrong += play(
-			&table[i], kind, *(const enum result *)((const char *)&table[i] + column));
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		enum result expected = *(const enum result *)((const char *)&table[i] + column);
+		const char *why = play(&table[i], kind, expected);
+
+		for (int tries = 0; why == never_came && tries < 3; tries++)
+			why = play(&table[i], kind, expected);
+		wrong += why[0] != '\0';
+	}
 	assert_int_equal(wrong, 0);
 }
 
