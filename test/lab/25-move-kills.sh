@@ -164,6 +164,7 @@ play() {
 	lab_note "$((SECONDS - began)) s; $(agent "$S" vm show "$id" --json | json - '["reason"]')"
 	((lab_failed > failed)) || return 0
 	for x in a b; do
+		! vm_runs "$x" || guest_hangs "vm1$x" || true
 		ctl "$x" drop show | sed "s/^/# host $x: /"
 		ctl "$x" relay show | sed "s/^/# host $x: /"
 	done
@@ -187,6 +188,11 @@ while read -r step process want; do
 		continue
 	fi
 	n=$((n + 1))
+	# A guest that died of its emulation since the last strike is no witness of the next one.
+	if guest_hangs "vm1$S"; then
+		rm -f "$LAB_DIR/hung"
+		boot "$S"
+	fi
 	guest_undisturbed play "$step" "$process" "$want"
 	sides
 	tcp_number broken -eq 0 || boot "$S"

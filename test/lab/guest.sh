@@ -113,9 +113,17 @@ guest_throttle_back() {
 	rm -f "$1/throttle"
 }
 
-# guests_broken: a guest's kernel says that its memory is not what it wrote: the emulation's doing.
+# guest_hangs NAME: QEMU says that it runs, and it does not answer on its serial line, which is no switch's.
+guest_hangs() {
+	! guest_run "$1" -t 10 true 2>/dev/null || return 1
+	lab_note "guest $1 hangs"
+	touch "$LAB_DIR/hung"
+}
+
+# guests_broken: a guest's kernel says that its memory is not what it wrote, or says nothing any more: the
+# emulation's doing.
 guests_broken() {
-	grep -qE 'Kernel panic|BUG:|general protection|is not a head|Oops' "$LAB_DIR"/*.console 2>/dev/null
+	[[ -e $LAB_DIR/hung ]] || grep -qE 'Kernel panic|BUG:|general protection|is not a head|Oops' "$LAB_DIR"/*.console 2>/dev/null
 }
 
 # guest_nic INDEX BACKEND QUEUES OPTIONS: adds to `nics` of guest_start.
