@@ -513,7 +513,7 @@ static void vport_kill_sessions(struct vport *v)
 		session_slab_walk_begin(slab);
 		while ((chunk = session_slab_next(slab, chunk)) != NULL)
 			for (unsigned int n = 0; n < SLAB_CHUNK_SESSIONS; n++)
-				if (slab_chunk_used(chunk, n))
+				if (slab_chunk_open(chunk, n))
 					session_kill(&chunk->session[n], control,
 						vport_role(v) == ROLE_MOVED
 							? PLUGIN_CLOSE_MOVED
@@ -532,6 +532,9 @@ int engine_vport_del(struct engine *engine, struct vport *v)
 		port_close(v->port);
 	vport_kill_sessions(v);
 	frag_flush(engine->frags, v, v->vni, &any);
+	engine_grace(engine);
+	/* What workers were making when the vport left. */
+	vport_kill_sessions(v);
 	engine_grace(engine);
 	plugin_host_vport_del(engine, v);
 	pthread_mutex_unlock(&engine->vport_mutex);

@@ -137,11 +137,20 @@ static uint16_t port_ring_tx(
 	return (uint16_t)ring_put(&ring_of(port)->from_engine, mbufs, count);
 }
 
+/* rte_ring_free_count(), while others put and take. */
+static uint16_t ring_room(const struct rte_ring *ring)
+{
+	uint32_t put = __atomic_load_n(&ring->prod.tail, __ATOMIC_RELAXED);
+	uint32_t taken = __atomic_load_n(&ring->cons.tail, __ATOMIC_RELAXED);
+	uint32_t count = (put - taken) & ring->mask;
+
+	return (uint16_t)(ring->capacity - RTE_MIN(count, ring->capacity));
+}
+
 static uint16_t port_ring_tx_room(const struct port *port, uint16_t *capacity)
 {
 	*capacity = RING_FRAMES - 1;
-	return port_level(port) ? (uint16_t)rte_ring_free_count(ring_of(port)->from_engine.ring)
-				: 0;
+	return port_level(port) ? ring_room(ring_of(port)->from_engine.ring) : 0;
 }
 
 static uint16_t port_ring_queues(const struct port *port)

@@ -139,6 +139,10 @@ enum drop_reason session_open(struct vport *v, uint16_t slab, const struct sessi
 		session_kill(s, slab, PLUGIN_CLOSE_REPLACED);
 		return DROP_NO_NAT_PORT;
 	}
+	/* Found by its first key and ended meanwhile: the second may have been missed. */
+	if (unlikely(s->has_key2 && atomic_load(&s->state) & SESSION_DEAD))
+		session_table_remove(table, s, 1);
+	session_slab_publish(s);
 	session_count(v, slab, &v->stats[slab].sessions_opened);
 	*out = s;
 	return DROP_NONE;
@@ -172,7 +176,7 @@ static bool chunk_evict(struct slab_chunk *chunk, uint16_t slab)
 		struct session *s = &chunk->session[i];
 		uint64_t state;
 
-		if (!slab_chunk_used(chunk, i))
+		if (!slab_chunk_open(chunk, i))
 			continue;
 		state = atomic_load_explicit(&s->state, memory_order_relaxed);
 		if (!(state & (SESSION_DEAD | SESSION_ASSURED)) &&
@@ -230,7 +234,7 @@ static void chunk_age(struct worker *w, struct slab_chunk *chunk, uint32_t now_m
 		struct session *s = &chunk->session[i];
 		uint32_t left_units, idle_ms;
 
-		if ((int16_t)(now_unit - chunk->check_at[i]) < 0 || !slab_chunk_used(chunk, i))
+		if ((int16_t)(now_unit - chunk->check_at[i]) < 0 || !slab_chunk_open(chunk, i))
 			continue;
 		if (atomic_load_explicit(&s->state, memory_order_relaxed) & SESSION_DEAD)
 			continue;

@@ -84,6 +84,8 @@ static struct slab_chunk *slab_grow(struct session_slab *slab)
 	chunk->previous = NULL;
 	atomic_store_explicit(&chunk->used[0], 0, memory_order_relaxed);
 	atomic_store_explicit(&chunk->used[1], 0, memory_order_relaxed);
+	atomic_store_explicit(&chunk->open[0], 0, memory_order_relaxed);
+	atomic_store_explicit(&chunk->open[1], 0, memory_order_relaxed);
 	atomic_store_explicit(&chunk->next, first, memory_order_relaxed);
 	if (first)
 		first->previous = chunk;
@@ -180,6 +182,12 @@ struct session *session_slab_alloc(struct session_slab *slab)
 	return s;
 }
 
+void session_slab_publish(struct session *s)
+{
+	atomic_fetch_or_explicit(&session_chunk(s)->open[s->slot / 64], 1ULL << (s->slot % 64),
+		memory_order_release);
+}
+
 /* Under slab->lock. */
 static void slab_free(struct session_slab *slab, struct session *s)
 {
@@ -188,6 +196,7 @@ static void slab_free(struct session_slab *slab, struct session *s)
 
 	if (s->ext)
 		rte_mempool_put(slab->ext_pool, s->ext);
+	atomic_fetch_and_explicit(&chunk->open[i / 64], ~(1ULL << (i % 64)), memory_order_release);
 	atomic_fetch_and_explicit(&chunk->used[i / 64], ~(1ULL << (i % 64)), memory_order_release);
 	poison(s, sizeof(*s));
 	chunk->count--;

@@ -35,7 +35,8 @@ struct slab_chunk {
 	_Atomic(struct slab_chunk *) next; /* in the slab; walkers follow it */
 	struct slab_chunk *previous;
 	struct session_slab *slab; /* NULL while in the pool */
-	_Atomic uint64_t used[2]; /* bit set: session allocated (living or dead) */
+	_Atomic uint64_t used[2]; /* bit set: session allocated */
+	_Atomic uint64_t open[2]; /* bit set: and made, so that a walk may look at it */
 	uint16_t count;
 	uint16_t spare[3];
 	uint16_t check_at[SLAB_CHUNK_SESSIONS]; /* vport clock / SLAB_HINT_MS, wraps */
@@ -79,8 +80,10 @@ struct session_slab {
 /* Memory zeroed by the caller; sets pool, rcu, vport and ext_pool. */
 void session_slab_init(struct session_slab *slab, const struct session_slab *from);
 
-/* A zeroed session with vport and slot set, or NULL when the pool is empty. */
+/* A zeroed session with vport and slot set, or NULL when the pool is empty. No walk sees it. */
 struct session *session_slab_alloc(struct session_slab *slab);
+/* It is made: walks see it, and may end it. */
+void session_slab_publish(struct session *s);
 /* Never visible to anyone: back at once. */
 void session_slab_cancel(struct session *s);
 /* Unlinked from the table: memory is reused after a grace period. */
@@ -96,9 +99,10 @@ static inline struct slab_chunk *session_chunk(const struct session *s)
 	return (struct slab_chunk *)((uintptr_t)s & ~(uintptr_t)(SLAB_CHUNK_BYTES - 1));
 }
 
-static inline bool slab_chunk_used(const struct slab_chunk *chunk, unsigned int i)
+/* Is there a session that has been made (living or dead)? */
+static inline bool slab_chunk_open(const struct slab_chunk *chunk, unsigned int i)
 {
-	return atomic_load_explicit(&chunk->used[i / 64], memory_order_acquire) >> (i % 64) & 1;
+	return atomic_load_explicit(&chunk->open[i / 64], memory_order_acquire) >> (i % 64) & 1;
 }
 
 void session_slab_walk_begin(struct session_slab *slab);

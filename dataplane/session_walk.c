@@ -41,7 +41,7 @@ static uint32_t chunk_living(
 	for (unsigned int i = 0; i < SLAB_CHUNK_SESSIONS; i++) {
 		struct session *s = &chunk->session[i];
 
-		if (!slab_chunk_used(chunk, i) ||
+		if (!slab_chunk_open(chunk, i) ||
 			atomic_load_explicit(&s->state, memory_order_acquire) & SESSION_DEAD ||
 			SESSION_GET(s->round) < walk->min_round)
 			continue;
