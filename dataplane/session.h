@@ -75,7 +75,8 @@ enum session_half_flag {
 #define SESSION_ASSURED (1ULL << 9) /* answered: not evicted for half-open ones */
 #define SESSION_FIRST_INGRESS (1ULL << 10) /* opened by the remote side */
 #define SESSION_LIBERAL (1ULL << 11) /* no window checks for this session */
-#define SESSION_PICKUP (1ULL << 12) /* opened mid-stream */
+/* Opened, or followed again, mid-stream: a side may have sent more than was seen of it. */
+#define SESSION_PICKUP (1ULL << 12)
 #define SESSION_IMPORTED (1ULL << 13) /* came with a move */
 /*
  * The side (clear: egress, set: ingress) that leads the state at hand: who opened it; in

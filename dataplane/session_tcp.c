@@ -106,6 +106,7 @@ static void take_numbers(struct session *s, const struct tcp_segment *g, const s
 	struct session_half *own = &s->half[p->dir], *other = &s->half[p->dir ^ 1];
 	bool own_liberal = SESSION_GET(own->flags) & SESSION_HALF_LIBERAL;
 	bool other_liberal = SESSION_GET(other->flags) & SESSION_HALF_LIBERAL;
+	bool picked_up = SESSION_GET(s->state) & SESSION_PICKUP;
 	uint32_t window = g->class == TCP_CLASS_SYN_ACK ? rte_be_to_cpu_16(g->window)
 							: tcp_window(own, g->window);
 
@@ -115,7 +116,7 @@ static void take_numbers(struct session *s, const struct tcp_segment *g, const s
 		adopt(&own->seq_limit, g->ack + RTE_MAX(window, 1u), tcp_span(own));
 	if (other_liberal)
 		adopt(&other->seq_end, g->ack, tcp_span(own));
-	else if (own_liberal && TCP_AFTER(g->ack, SESSION_GET(other->seq_end)))
+	else if ((own_liberal || picked_up) && TCP_AFTER(g->ack, SESSION_GET(other->seq_end)))
 		SESSION_SET(other->seq_end, g->ack);
 	tcp_half_update(own, g->end, g->ack, window);
 	if (g->class == TCP_CLASS_FIN)

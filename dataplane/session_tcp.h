@@ -75,6 +75,15 @@ static inline bool tcp_within(uint32_t n, uint32_t from, uint32_t to)
 	return n - from <= to - from;
 }
 
+/* How far `side` may have sent unseen, mid-stream: what `peer` allowed, and its FIN. */
+static inline uint32_t tcp_unseen_end(
+	const struct session_half *peer, const struct session_half *side)
+{
+	uint32_t seen = SESSION_GET(side->seq_end), allowed = SESSION_GET(peer->seq_limit) + 1;
+
+	return TCP_AFTER(allowed, seen) ? allowed : seen;
+}
+
 #define TCP_SYN_DATA_MAX 9000 /* more than a frame carries */
 
 /*

@@ -35,7 +35,8 @@ static enum tcp_fit fit_window(const struct tcp_view *v, const struct tcp_segmen
 	/* A FIN may stand one beyond the window: stacks send it when the data just fit. */
 	if (TCP_AFTER(g->seq + g->len, SESSION_GET(v->other->seq_limit)))
 		return TCP_FIT_OUT;
-	if (TCP_AFTER(g->ack, other_end))
+	if (TCP_AFTER(g->ack,
+		    v->word & SESSION_PICKUP ? tcp_unseen_end(v->own, v->other) : other_end))
 		return TCP_FIT_OUT;
 	seq_fit = fit_behind(SESSION_GET(v->own->seq_end), g->seq, tcp_span(v->other));
 	ack_fit = fit_behind(other_end, g->ack, tcp_span(v->own));

@@ -196,6 +196,7 @@ void track_resync(struct session *s)
 
 	if (proto != IPPROTO_TCP && proto != IPPROTO_SCTP)
 		return;
+	atomic_fetch_or_explicit(&s->state, SESSION_PICKUP, memory_order_relaxed);
 	for (int dir = 0; dir < 2; dir++)
 		__atomic_fetch_or(&s->half[dir].flags, SESSION_HALF_LIBERAL, __ATOMIC_RELAXED);
 }

@@ -53,7 +53,32 @@ static void a01_a_mid_stream_pick_up_assumes_scale_14_and_drops_nothing(void **u
 	/* Now both sides are known, so there is a limit again: 2000 << 14 beyond the ack. */
 	assert_int_equal(
 		SEND(&f, FROM_V, "A", .seq = seq + (2000u << 14), .ack = 101), DROP_TCP_WINDOW);
-	assert_int_equal(SEND(&f, FROM_C, "A", .seq = 101, .ack = seq + 1), DROP_TCP_WINDOW);
+	assert_int_equal(
+		SEND(&f, FROM_C, "A", .seq = 101, .ack = seq + (2000u << 14)), DROP_TCP_WINDOW);
+}
+
+/*
+ * V had sent 3000 bytes before this host knew the session, and repeats only the first 1000, the ACK
+ * having been lost: C's ACK is for all of it, and nothing else will ever let V go on.
+ */
+static void a01_data_on_their_way_at_a_mid_stream_pick_up_are_acknowledged(void **unused)
+{
+	struct track_fixture f;
+
+	for (int resync = 0; resync < 2; resync++) {
+		fixture_init(&f, IPPROTO_TCP);
+		f.policy.pickup = true;
+		if (resync) {
+			fixture_establish(&f);
+			track_resync(&f.s);
+		}
+		PASS(&f, FROM_V, "A", .seq = 901, .ack = 101, .payload_len = 1000);
+		PASS(&f, FROM_C, "A", .seq = 101, .ack = 901, .window = 502);
+		PASS(&f, FROM_V, "A", .seq = 901, .ack = 101, .payload_len = 1000);
+		PASS(&f, FROM_C, "A", .seq = 101, .ack = 3901, .window = 502);
+		assert_int_equal(f.s.half[FROM_V].seq_end, 3901);
+		PASS(&f, FROM_V, "A", .seq = 3901, .ack = 101, .payload_len = 1000);
+	}
 }
 
 static void a03_a_new_syn_on_a_closed_connection_is_a_new_session(void **unused)
@@ -401,6 +426,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a01_window_scales_survive_a_move_and_bound_the_data),
 		cmocka_unit_test(a01_a_mid_stream_pick_up_assumes_scale_14_and_drops_nothing),
+		cmocka_unit_test(a01_data_on_their_way_at_a_mid_stream_pick_up_are_acknowledged),
 		cmocka_unit_test(a03_a_new_syn_on_a_closed_connection_is_a_new_session),
 		cmocka_unit_test(a03_an_older_syn_is_an_old_duplicate),
 		cmocka_unit_test(a04_syn_and_syn_ack_again_never_promote),

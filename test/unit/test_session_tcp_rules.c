@@ -317,7 +317,9 @@ static void a_resync_is_liberal_until_both_sides_are_heard(void **unused)
 	assert_int_equal(f.s.half[FROM_C].seq_limit, 10000901 + 64240);
 	assert_int_equal(
 		SEND(&f, FROM_V, "A", .seq = 901 + (1 << 30), .ack = 101), DROP_TCP_WINDOW);
-	assert_int_equal(SEND(&f, FROM_C, "A", .seq = 101, .ack = 10001902), DROP_TCP_WINDOW);
+	/* V may have sent what C had room for, and no more. */
+	assert_int_equal(
+		SEND(&f, FROM_C, "A", .seq = 101, .ack = 10000901 + 64242), DROP_TCP_WINDOW);
 	PASS(&f, FROM_C, "A", .seq = 101, .ack = 10001901);
 }
 
