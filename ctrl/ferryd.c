@@ -6,7 +6,7 @@
  * Order of life: options, config, lock of the run directory, log, EAL, loop, engine with all its
  * objects, mover, commands, socket, workers; down in the reverse order on SIGTERM, SIGINT or
  * `exit`. SIGHUP reloads. Threads: this one runs the loop; workers, the vhost events thread, the
- * log's and the moves' are others'.
+ * log's, the moves' and the reloads' are others'.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -21,6 +21,7 @@
 
 #include "config/config.h"
 #include "ctrl/cmd/daemon.h"
+#include "ctrl/cmd/reload.h"
 #include "ctrl/cmd/time.h"
 #include "ctrl/log.h"
 #include "ctrl/migrate/mover.h"
@@ -402,45 +403,41 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 	loop_stop(f->daemon.loop);
 }
 
-int daemon_reload(struct daemon *d, const char *path)
+static void reload_applied(void *arg, const struct config *from, const struct config *to)
 {
-	struct config *next, *old = d->config;
-	char error[ENGINE_ERROR_MAX];
-	struct config_error fault;
-	int rc = config_load(path, &next, &fault);
+	log_reload(((struct ferryd *)arg)->daemon.log, &from->log, &to->log);
+}
 
-	d->reloads++;
-	if (rc != 0) {
-		config_error_format(&fault, d->reload_error, sizeof(d->reload_error));
-		return rc;
-	}
-	rc = setup_reload(d->setup, next, error, sizeof(error));
-	if (rc != 0) {
-		snprintf(d->reload_error, sizeof(d->reload_error), "%s%s%s", path,
-			daemon_fault_joint(error), error);
-		config_free(next);
-		return rc;
-	}
-	rc = mover_reload(d->mover, next, d->reload_error, sizeof(d->reload_error));
-	d->config = next;
-	log_reload(d->log, &old->log, &next->log);
-	config_free(old);
-	if (rc == 0)
-		d->reload_error[0] = '\0';
+static void reload_told(void *arg, const char *error)
+{
+	struct log_module *log = log_module(((struct ferryd *)arg)->daemon.log, "ferryd");
+
+	if (!error)
+		log_info(log, NULL, "config reloaded");
+	else
+		log_err(log, NULL, "config not reloaded: %s", error);
+}
+
+static int reloads_begin(struct ferryd *f)
+{
+	struct reloader_options options = {
+		.daemon = &f->daemon, .applied = reload_applied, .told = reload_told, .arg = f};
+	int rc = reloader_create(&options, &f->daemon.reloader);
+
+	if (rc != 0)
+		fprintf(stderr, "ferryd: no thread for reloads: %s\n", strerror(-rc));
 	return rc;
 }
 
 static void on_reload(evutil_socket_t fd, short what, void *arg)
 {
 	struct ferryd *f = arg;
-	struct log_module *log = log_module(f->daemon.log, "ferryd");
+	int rc = reloader_ask(f->daemon.reloader, RELOAD_FILE, f->daemon.config_path, NULL);
 
 	(void)fd;
 	(void)what;
-	if (daemon_reload(&f->daemon, f->daemon.config_path) == 0)
-		log_info(log, NULL, "config reloaded");
-	else
-		log_err(log, NULL, "config not reloaded: %s", f->daemon.reload_error);
+	if (rc != 0)
+		reload_told(f, strerror(-rc));
 }
 
 static int events_add(struct ferryd *f)
@@ -486,7 +483,8 @@ static int serve(struct ferryd *f)
 	if (rc != 0)
 		return rc == -EWOULDBLOCK ? EXIT_LOCKED : EXIT_START;
 	if (log_start(f) != 0 || loop_create(&d->loop) != 0 || engine_begin(f) != 0 ||
-		commands_add(f) != 0 || events_add(f) != 0 || socket_open(f) != 0)
+		reloads_begin(f) != 0 || commands_add(f) != 0 || events_add(f) != 0 ||
+		socket_open(f) != 0)
 		return EXIT_START;
 	rc = engine_start(d->engine);
 	if (rc != 0) {
@@ -503,6 +501,7 @@ static void end(struct ferryd *f)
 {
 	struct daemon *d = &f->daemon;
 
+	reloader_stop(d->reloader);
 	rpc_server_destroy(f->server);
 	for (int i = 0; i < 4; i++)
 		if (f->events[i])
@@ -511,6 +510,7 @@ static void end(struct ferryd *f)
 		mover_detach(d->mover);
 	setup_destroy(d->setup);
 	loop_destroy(d->loop);
+	reloader_free(d->reloader);
 	cmd_registry_destroy(f->registry);
 	if (d->mover) /* made once EAL ran */
 		eal_stop();

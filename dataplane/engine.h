@@ -261,6 +261,22 @@ struct engine_plugin_config {
 };
 int engine_plugin_configure(struct engine *engine, const struct engine_plugin_config *config,
 	char *error, size_t error_len); /* [M] */
+/*
+ * [M] The same in two steps: prepare does all that may fail or takes long, beside other calls; take
+ * puts it into force, and may come again when another was taken since. `value` stays until drop,
+ * and drop comes after the vports that were changed with it. Plugins without a long part only check
+ * in prepare.
+ */
+struct engine_plugin_prepared {
+	const char *plugin;
+	const struct plugin_value *value;
+	void *prepared; /* the plugin's */
+};
+int engine_plugin_prepare(struct engine *engine, struct engine_plugin_prepared *prepared,
+	char *error, size_t error_len); /* plugin and value are set by the caller */
+int engine_plugin_take(struct engine *engine, const struct engine_plugin_prepared *prepared,
+	char *error, size_t error_len);
+void engine_plugin_drop(struct engine *engine, struct engine_plugin_prepared *prepared);
 /* [M] Would plugins take these settings (map: plugin name -> settings; NULL: none) of a vport? */
 int engine_plugin_vport_check(
 	struct engine *engine, const struct plugin_value *settings, char *error, size_t error_len);

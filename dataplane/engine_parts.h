@@ -36,6 +36,10 @@ void engine_identities_del(struct engine *engine, struct vport *v);
 /* Give v a hold, or open its old one; under the mutex. */
 int engine_hold_make(struct vport *v);
 
+struct engine_plugin *engine_plugin_find(struct engine *engine, const char *name);
+/* Write what a plugin said, with its place, for people; returns rc. */
+int engine_plugin_fail(
+	const char *name, const struct plugin_error *fault, int rc, char *error, size_t error_len);
 /* What this engine offers to plugins. */
 void plugin_host_fill(struct engine *engine, struct plugin_host *host);
 

@@ -12,14 +12,15 @@
  * answer is a verdict and primitive actions; the engine keeps them in the session and runs them for
  * each packet.
  *
- * Threads. create, destroy, configure, vport_*, section_*, show, tick: control threads, one at a
- * time in one instance. Take the time to build tables in configure and vport_*, for no worker and
- * no move waits meanwhile; but section_* run while a VM stands still: bounded by what the vport
- * has. Never wait for a grace period. admit, abandoned, opened, adopt, closed and state_changed:
- * any worker, and control threads that import or show sessions, several at once; they must not
- * block, allocate or log per packet. What they read must be replaced, not edited: swap an atomic
- * pointer, then give the old one to host->defer_free() or host->defer(). Counters by `worker` need
- * no atomics but in the slot `workers`, which all control threads share.
+ * Threads. create, destroy, configure, prepare, take, drop, vport_*, section_*, show, tick: control
+ * threads, one at a time in one instance. No worker waits meanwhile; a person at the control socket
+ * may: what takes longer than some milliseconds is for build. section_* run while a VM stands
+ * still: bounded by what the vport has. Never wait for a grace period. admit, abandoned, opened,
+ * adopt, closed and state_changed: any worker, and control threads that import or show sessions,
+ * several at once; they must not block, allocate or log per packet. What they read must be
+ * replaced, not edited: swap an atomic pointer, then give the old one to host->defer_free() or
+ * host->defer(). Counters by `worker` need no atomics but in the slot `workers`, which all control
+ * threads share.
  *
  * Order: plugins are asked in the order of the config (and `after`); the first verdict that is not
  * PLUGIN_ALLOW ends the chain. Who said ALLOW to a new session hears exactly one of abandoned() (it
@@ -35,7 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PLUGIN_ABI_VERSION 1
+#define PLUGIN_ABI_VERSION 2
 #define PLUGIN_NAME_MAX 32
 #define PLUGIN_STATE_MAX 64 /* bytes of per-session state of one plugin */
 #define PLUGIN_METER_NONE 0xff
@@ -251,6 +252,21 @@ struct plugin_descriptor {
 	 */
 	int (*configure)(void *instance, const struct plugin_value *config, bool apply,
 		struct plugin_error *error);
+	/*
+	 * For tables that take long to build: all four or none. They stand in for configure with
+	 * `apply`, so that nobody waits for this plugin meanwhile.
+	 * prepare: check, and note what build needs of the instance; changes nothing in force.
+	 * build: the long part, on any thread, beside all other calls: touches `prepared` alone.
+	 * take: what was built comes into force, with what has changed since prepare.
+	 * drop: `prepared` goes, taken or not, also after a prepare or build that failed. Vports
+	 * that come or change with it come before, so what was built for them may wait here.
+	 * Several may be prepared at once, and what was in force before may be taken again.
+	 */
+	int (*prepare)(void *instance, const struct plugin_value *config, void **prepared,
+		struct plugin_error *error);
+	int (*build)(void *prepared, struct plugin_error *error);
+	int (*take)(void *instance, void *prepared, struct plugin_error *error);
+	void (*drop)(void *instance, void *prepared);
 
 	/*
 	 * *data is given back in requests of this vport. settings: the vport's own `plugins:` entry

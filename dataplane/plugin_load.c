@@ -25,10 +25,12 @@ static const char *descriptor_fault(const struct plugin_descriptor *d)
 		return "no create or destroy in its descriptor";
 	if (d->state_min_version > d->state_version)
 		return "state_min_version is above state_version";
+	if (!d->prepare != !d->build || !d->prepare != !d->take || !d->prepare != !d->drop)
+		return "only some of prepare, build, take and drop in its descriptor";
 	return NULL;
 }
 
-static struct engine_plugin *plugin_find(struct engine *engine, const char *name)
+struct engine_plugin *engine_plugin_find(struct engine *engine, const char *name)
 {
 	for (uint16_t i = 0; i < engine->plugin_count; i++)
 		if (strcmp(engine->plugin[i].descriptor->name, name) == 0)
@@ -50,7 +52,7 @@ static int plugin_enter(
 			PLUGIN_ABI_VERSION);
 	if (fault)
 		return engine_fail(error, error_len, -EINVAL, "plugin %s: %s", path, fault);
-	if (plugin_find(engine, d->name))
+	if (engine_plugin_find(engine, d->name))
 		return engine_fail(error, error_len, -EEXIST, "plugin %s: %s is loaded already",
 			path, d->name);
 	for (uint16_t i = 0; i < engine->plugin_count; i++) {
@@ -103,7 +105,7 @@ void engine_plugins_unload(struct engine *engine)
 	}
 }
 
-static int plugin_error_text(
+int engine_plugin_fail(
 	const char *name, const struct plugin_error *fault, int rc, char *error, size_t error_len)
 {
 	const char *text = fault->text[0] ? fault->text : strerror(-rc);
@@ -112,28 +114,6 @@ static int plugin_error_text(
 		return engine_fail(error, error_len, rc, "%u:%u: plugin %s: %s", fault->line,
 			fault->column, name, text);
 	return engine_fail(error, error_len, rc, "plugin %s: %s", name, text);
-}
-
-int engine_plugin_configure(struct engine *engine, const struct engine_plugin_config *config,
-	char *error, size_t error_len)
-{
-	struct engine_plugin *plugin = plugin_find(engine, config->plugin);
-	struct plugin_error fault = {0};
-	int rc = 0;
-
-	if (!plugin)
-		return engine_fail(
-			error, error_len, -ENOENT, "plugin %s: is not loaded", config->plugin);
-	pthread_mutex_lock(&plugin->mutex);
-	if (plugin->descriptor->configure)
-		rc = plugin->descriptor->configure(
-			plugin->instance, config->value, config->apply, &fault);
-	pthread_mutex_unlock(&plugin->mutex);
-	if (rc != 0)
-		return plugin_error_text(config->plugin, &fault, rc, error, error_len);
-	if (config->apply)
-		engine_deferred_run(engine, false);
-	return 0;
 }
 
 int engine_plugin_foreach(struct engine *engine,
@@ -225,7 +205,7 @@ int plugin_host_vport_check(
 		rc = d->vport_check(plugin->instance, settings_of(settings, d->name), &fault);
 		pthread_mutex_unlock(&plugin->mutex);
 		if (rc != 0)
-			return plugin_error_text(d->name, &fault, rc, error, error_len);
+			return engine_plugin_fail(d->name, &fault, rc, error, error_len);
 	}
 	return 0;
 }
@@ -240,7 +220,7 @@ int plugin_host_vport_add(struct engine *engine, struct vport *v,
 
 		if (rc != 0) {
 			vport_del_upto(engine, v, i);
-			return plugin_error_text(d->name, &fault, rc, error, error_len);
+			return engine_plugin_fail(d->name, &fault, rc, error, error_len);
 		}
 	}
 	return 0;
@@ -255,7 +235,7 @@ int plugin_host_vport_change(struct engine *engine, struct vport *v,
 		int rc = vport_tell(v, i, d->vport_change, settings, &fault);
 
 		if (rc != 0)
-			return plugin_error_text(d->name, &fault, rc, error, error_len);
+			return engine_plugin_fail(d->name, &fault, rc, error, error_len);
 	}
 	return 0;
 }
@@ -275,7 +255,7 @@ int engine_plugin_vport_check(
 
 int engine_section_save(struct vport *v, const char *name, struct plugin_sink *sink)
 {
-	struct engine_plugin *plugin = plugin_find(v->engine, name);
+	struct engine_plugin *plugin = engine_plugin_find(v->engine, name);
 	int rc = 0;
 
 	if (!plugin)
@@ -303,7 +283,7 @@ static int vport_section_load(struct vport *v, struct engine_plugin *plugin,
 int engine_section_load(struct vport *v, const char *name, const struct plugin_section *section,
 	char *error, size_t error_len)
 {
-	struct engine_plugin *plugin = plugin_find(v->engine, name);
+	struct engine_plugin *plugin = engine_plugin_find(v->engine, name);
 	const struct plugin_descriptor *d;
 	struct plugin_error fault = {0};
 	int rc = -EPROTO;
@@ -320,7 +300,7 @@ int engine_section_load(struct vport *v, const char *name, const struct plugin_s
 			d->state_min_version, d->state_version);
 	else
 		rc = vport_section_load(v, plugin, section, &fault);
-	return rc == 0 ? 0 : plugin_error_text(name, &fault, rc, error, error_len);
+	return rc == 0 ? 0 : engine_plugin_fail(name, &fault, rc, error, error_len);
 }
 
 void engine_sections_forget(struct vport *v)

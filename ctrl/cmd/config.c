@@ -9,63 +9,77 @@
 #include <string.h>
 
 #include "ctrl/cmd/daemon.h"
+#include "ctrl/cmd/reload.h"
+
+#define SHOW_SLICE_BYTES 65536
 
 const char *daemon_fault_joint(const char *fault)
 {
 	return isdigit((unsigned char)fault[0]) ? ":" : ": ";
 }
 
+/* A config in force of megabytes, line by line as the client takes it. */
+struct showing {
+	char *text, *at;
+};
+
+static int show_step(struct cmd *cmd)
+{
+	struct showing *showing = cmd->state;
+	size_t room = cmd_room(cmd), said = 0;
+	char *line;
+
+	while (said < room && said < SHOW_SLICE_BYTES &&
+		(line = strsep(&showing->at, "\n")) != NULL) {
+		if (*line || showing->at)
+			out_note(cmd_out(cmd), "%s", line);
+		said += strlen(line) + 1;
+	}
+	return showing->at ? CMD_MORE : 0;
+}
+
+static void show_end(struct cmd *cmd)
+{
+	struct showing *showing = cmd->state;
+
+	free(showing->text);
+	free(showing);
+}
+
 static int config_show_command(struct cmd *cmd)
 {
 	struct daemon *d = cmd->ctx;
-	char *text = NULL, *at, *line;
+	struct showing *showing = calloc(1, sizeof(*showing));
 	size_t len;
-	FILE *file = open_memstream(&text, &len);
+	FILE *file = showing ? open_memstream(&showing->text, &len) : NULL;
 
-	if (!file)
+	if (!file) {
+		free(showing);
 		return -ENOMEM;
+	}
 	config_show(d->config, file);
 	fclose(file);
-	at = text;
-	while ((line = strsep(&at, "\n")) != NULL)
-		if (*line || at)
-			out_note(cmd_out(cmd), "%s", line);
-	free(text);
-	return 0;
+	showing->at = showing->text;
+	cmd->state = showing;
+	return cmd_stream(cmd, show_step, show_end);
+}
+
+static int config_ask(struct cmd *cmd, enum reload_kind kind)
+{
+	struct daemon *d = cmd->ctx;
+
+	return reloader_ask(
+		d->reloader, kind, cmd->n_args > 0 ? cmd->args[0] : d->config_path, cmd);
 }
 
 static int config_check(struct cmd *cmd)
 {
-	struct daemon *d = cmd->ctx;
-	struct config_error fault;
-	const char *path = cmd->n_args > 0 ? cmd->args[0] : d->config_path;
-	struct config *config;
-	char text[1024] = "";
-	int rc;
-
-	if (config_load(path, &config, &fault) != 0) {
-		config_error_format(&fault, text, sizeof(text));
-		return cmd_fail(cmd, "%s", text);
-	}
-	rc = setup_reload_check(d->setup, config, text, sizeof(text));
-	config_free(config);
-	if (rc == -EBUSY)
-		out_note(cmd_out(cmd), "good; but %s", text);
-	else if (rc != 0)
-		return cmd_fail(cmd, "%s%s%s", path, daemon_fault_joint(text), text);
-	else
-		out_note(cmd_out(cmd), "good");
-	return 0;
+	return config_ask(cmd, RELOAD_CHECK);
 }
 
 static int config_reload(struct cmd *cmd)
 {
-	struct daemon *d = cmd->ctx;
-
-	if (daemon_reload(d, cmd->n_args > 0 ? cmd->args[0] : d->config_path) != 0)
-		return cmd_fail(cmd, "%s", d->reload_error);
-	out_note(cmd_out(cmd), "reloaded");
-	return 0;
+	return config_ask(cmd, RELOAD_FILE);
 }
 
 static const struct cmd_row rows[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What ferryd's commands work on: the ctx of every noun but `log`. Loop thread only. Owned by
- * ctrl/ferryd.c.
+ * What ferryd's commands work on: the ctx of every noun but `log`. Loop thread only; of a reload,
+ * its thread reads what does not change. Owned by ctrl/ferryd.c.
  */
 #ifndef CTRL_CMD_DAEMON_H
 #define CTRL_CMD_DAEMON_H
@@ -16,6 +16,7 @@
 
 struct log;
 struct mover;
+struct reloader;
 
 struct daemon {
 	struct setup *setup;
@@ -26,21 +27,19 @@ struct daemon {
 	struct loop *loop;
 	struct log *log;
 	struct mover *mover; /* NULL: no moves */
+	struct reloader *reloader;
 	uint64_t started_ns; /* engine time */
 	uint64_t reloads;
-	char reload_error[512]; /* of the last reload; empty: it went well */
+	char reload_error[1024]; /* of the last reload; empty: it went well */
 	struct clock_warp *warp; /* NULL: the clock is real */
 };
-
-/* Load the file again and go over to it. 0, or -errno with reload_error set and nothing changed. */
-int daemon_reload(struct daemon *daemon, const char *path);
 
 /* Between a file's name and what setup says of its config, which may begin with line and column. */
 const char *daemon_fault_joint(const char *fault);
 
-/* vport/add and vport/del: the config in force with one vport more (its YAML) or less (its name).
- * ctrl/cmd/edit.c */
-int daemon_edit_vport(struct cmd *cmd, const char *text, bool add);
+/* A config as text, with one vport more (`add`, its YAML in one line) or less (`del`, its name). To
+ * be freed; NULL: no memory. ctrl/cmd/edit.c; any thread */
+char *daemon_config_edited(const struct config *config, const char *add, const char *del);
 
 extern const struct cmd_noun cmd_noun_config, cmd_noun_drop, cmd_noun_flow, cmd_noun_host,
 	cmd_noun_location, cmd_noun_plugin, cmd_noun_session, cmd_noun_time, cmd_noun_trace,

@@ -2,15 +2,13 @@
 /*
  * Adding and deleting one vport by command: the config in force is written out (config_show), one
  * entry of `vports:` is added or left out, and the result goes the way of any config file: every
- * check is made, and only the difference is applied.
+ * check is made, and only the difference is applied (reload.c).
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctrl/cmd/daemon.h"
-#include "ctrl/migrate/mover.h"
 
 #define SECTION "vports:"
 
@@ -79,7 +77,7 @@ static void edit_text(FILE *out, char *text, const char *add, const char *del)
 	}
 }
 
-static char *edited(const struct config *config, const char *add, const char *del)
+char *daemon_config_edited(const struct config *config, const char *add, const char *del)
 {
 	char *shown = NULL, *text = NULL;
 	size_t len;
@@ -96,34 +94,4 @@ static char *edited(const struct config *config, const char *add, const char *de
 	}
 	free(shown);
 	return text;
-}
-
-int daemon_edit_vport(struct cmd *cmd, const char *what, bool add)
-{
-	struct daemon *d = cmd->ctx;
-	struct config *next, *old = d->config;
-	struct config_error fault;
-	char error[ENGINE_ERROR_MAX];
-	char *text;
-	int rc;
-
-	if (strchr(what, '\n'))
-		return cmd_fail(cmd, "a vport is written in one line, as {name: ..., vpc: ...}");
-	text = edited(d->config, add ? what : NULL, add ? NULL : what);
-	if (!text)
-		return -ENOMEM;
-	rc = config_load_text(text, strlen(text), add ? "vport/add" : "vport/del", &next, &fault);
-	free(text);
-	if (rc != 0)
-		return cmd_fail(cmd, "%s: %s", fault.path, fault.text);
-	rc = setup_reload(d->setup, next, error, sizeof(error));
-	if (rc != 0) {
-		config_free(next);
-		return cmd_fail(cmd, "%s", error);
-	}
-	if (d->mover && mover_reload(d->mover, next, error, sizeof(error)) != 0)
-		out_note(cmd_out(cmd), "moves: %s", error);
-	d->config = next;
-	config_free(old);
-	return 0;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctrl/cmd/daemon.h"
+#include "ctrl/cmd/reload.h"
 #include "ctrl/cmd/text.h"
 #include "ctrl/migrate/mover.h"
 #include "dataplane/hold.h"
@@ -143,7 +144,11 @@ static int vport_show(struct cmd *cmd)
  */
 static int vport_add(struct cmd *cmd)
 {
-	return daemon_edit_vport(cmd, cmd->args[0], true);
+	struct daemon *d = cmd->ctx;
+
+	if (strchr(cmd->args[0], '\n'))
+		return cmd_fail(cmd, "a vport is written in one line, as {name: ..., vpc: ...}");
+	return reloader_ask(d->reloader, RELOAD_VPORT_ADD, cmd->args[0], cmd);
 }
 
 static int vport_del(struct cmd *cmd)
@@ -161,7 +166,7 @@ static int vport_del(struct cmd *cmd)
 		return mover_vport_discard(d->mover, v->name, why, sizeof(why)) == 0
 			       ? 0
 			       : cmd_fail(cmd, "%s", why);
-	return daemon_edit_vport(cmd, v->name, false);
+	return reloader_ask(d->reloader, RELOAD_VPORT_DEL, v->name, cmd);
 }
 
 static int vport_set_rings(struct cmd *cmd, int (*set)(struct port *))

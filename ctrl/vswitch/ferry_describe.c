@@ -316,15 +316,42 @@ static int merge_make(const struct vswitch_ferry *ferry, struct merge *merge)
 	return 0;
 }
 
-int ferry_configure(struct vswitch_ferry *ferry, char *error, size_t error_len)
-{
+/* In force; what it was made from stays until the vports that it is for are there. */
+struct configured {
 	struct merge merge;
-	int rc = merge_make(ferry, &merge);
+	struct setup_plugins *plugins;
+};
 
+static void configured_end(const struct vswitch_ferry *ferry, struct configured *configured)
+{
+	setup_plugins_drop(ferry->setup, configured->plugins);
+	merge_free(&configured->merge);
+}
+
+static int configured_begin(
+	struct vswitch_ferry *ferry, struct configured *configured, char *error, size_t error_len)
+{
+	int rc = merge_make(ferry, &configured->merge);
+
+	configured->plugins = NULL;
 	if (rc != 0)
 		return rc;
-	rc = setup_plugin_configure(ferry->setup, &merge.config, true, error, error_len);
-	merge_free(&merge);
+	rc = setup_plugins_prepare(
+		ferry->setup, &configured->merge.config, &configured->plugins, error, error_len);
+	if (rc == 0)
+		rc = setup_plugins_take(ferry->setup, configured->plugins, error, error_len);
+	if (rc != 0)
+		configured_end(ferry, configured);
+	return rc;
+}
+
+int ferry_configure(struct vswitch_ferry *ferry, char *error, size_t error_len)
+{
+	struct configured configured;
+	int rc = configured_begin(ferry, &configured, error, error_len);
+
+	if (rc == 0)
+		configured_end(ferry, &configured);
 	return rc;
 }
 
@@ -381,11 +408,32 @@ static void guest_defaults(const struct config *own, struct config *part)
 	part->migrate.hold_from = own->migrate.hold_from;
 }
 
+/* Its vport, passive, under plugins that know what it brings. */
+static int guest_vport(struct vswitch_ferry *ferry, const struct config *part, struct vport **out,
+	char *error, size_t len)
+{
+	struct setup_vport made = {.config = part, .vport = &part->vports[0]};
+	struct configured configured;
+	int rc = configured_begin(ferry, &configured, error, len);
+
+	if (rc != 0)
+		return rc;
+	rc = setup_vport_fill(ferry->setup, &made, error, len);
+	if (rc == 0) {
+		made.spec.role = ROLE_PASSIVE;
+		made.spec.port.paused = made.spec.port.kind != PORT_VHOST;
+		rc = engine_vport_add(ferry->engine, &made.spec, out, error, len);
+	}
+	setup_vport_clear(&made);
+	configured_end(ferry, &configured);
+	return rc;
+}
+
 static int guest_add(struct vswitch_ferry *ferry, struct config *part, struct vport **out,
 	char *error, size_t len)
 {
 	struct ferry_guest *guest = calloc(1, sizeof(*guest));
-	struct setup_vport made = {.config = part, .vport = &part->vports[0]};
+	char ignored[256];
 	int rc;
 
 	if (!guest)
@@ -400,19 +448,12 @@ static int guest_add(struct vswitch_ferry *ferry, struct config *part, struct vp
 	}
 	guest->next = ferry->guests;
 	ferry->guests = guest;
-	rc = ferry_configure(ferry, error, len);
-	if (rc == 0)
-		rc = setup_vport_fill(ferry->setup, &made, error, len);
-	if (rc == 0) {
-		made.spec.role = ROLE_PASSIVE;
-		made.spec.port.paused = made.spec.port.kind != PORT_VHOST;
-		rc = engine_vport_add(ferry->engine, &made.spec, out, error, len);
-	}
-	setup_vport_clear(&made);
+	rc = guest_vport(ferry, part, out, error, len);
 	if (rc != 0) {
 		/* The caller frees the config. */
 		guest->config = NULL;
 		guest_remove(ferry, guest->name);
+		ferry_configure(ferry, ignored, sizeof(ignored));
 	}
 	return rc;
 }

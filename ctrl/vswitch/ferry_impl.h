@@ -35,7 +35,7 @@ static inline struct vswitch_port *ferry_port(struct vport *vport)
 	return (struct vswitch_port *)vport;
 }
 
-/* Plugins see the file's config and what guests add; after a reload too. */
+/* Plugins see the file's config and what guests add; after a reload too. Under the lock. */
 int ferry_configure(struct vswitch_ferry *ferry, char *error, size_t error_len);
 /* What a vport gets here whose description leaves it open. Under the lock. */
 void ferry_guest_limits(const struct config *own, struct vswitch_room *room);

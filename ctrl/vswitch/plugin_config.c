@@ -159,6 +159,28 @@ static void members_free(struct plugin_value *members)
 	free((void *)(uintptr_t)members->item);
 }
 
+/* Which groups vports are judged by together. */
+static struct plugin_value *vport_groups_make(const struct config *config)
+{
+	struct plugin_value *all = value_new(PLUGIN_LIST, "vport_groups", config->n_vports);
+
+	for (uint32_t i = 0; all && i < config->n_vports; i++) {
+		const struct config_vport *v = &config->vports[i];
+		struct plugin_value *items = calloc(v->n_groups + 1u, sizeof(*items));
+
+		if (!items) {
+			setup_value_free(all);
+			return NULL;
+		}
+		for (uint32_t g = 0; g < v->n_groups; g++)
+			items[g] =
+				(struct plugin_value){.kind = PLUGIN_SCALAR, .text = v->groups[g]};
+		*item_at(all, all->count++) = (struct plugin_value){
+			.kind = PLUGIN_LIST, .item = items, .count = v->n_groups};
+	}
+	return all;
+}
+
 static int part_add(struct plugin_value *all, struct plugin_value *part, const char *key)
 {
 	if (!part)
@@ -206,6 +228,8 @@ struct plugin_value *plugin_config_make(
 	}
 	if (rc == 0 && strcmp(plugin->name, "acl") == 0)
 		rc = part_add(all, members_make(config), "members");
+	if (rc == 0 && strcmp(plugin->name, "acl") == 0)
+		rc = part_add(all, vport_groups_make(config), "vport_groups");
 	if (plugin->config && rc == 0) {
 		all->line = plugin->config->line;
 		all->column = plugin->config->column;

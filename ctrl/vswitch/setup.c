@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctrl/vswitch/plugin_config.h"
 #include "ctrl/vswitch/setup_impl.h"
 
 static const char *setup_plugin_dir(const struct setup *setup)
@@ -20,24 +19,7 @@ static const char *setup_plugin_dir(const struct setup *setup)
 	return setup->options.plugin_dir ? setup->options.plugin_dir : FERRY_PLUGIN_DIR;
 }
 
-int setup_plugin_configure(const struct setup *setup, const struct config *config, bool apply,
-	char *error, size_t error_len)
-{
-	for (uint32_t i = 0; i < config->n_plugins; i++) {
-		struct plugin_value *value = plugin_config_make(config, &config->plugins[i]);
-		const struct engine_plugin_config change = {
-			.plugin = config->plugins[i].name, .value = value, .apply = apply};
-		int rc = value ? engine_plugin_configure(setup->engine, &change, error, error_len)
-			       : -ENOMEM;
-
-		plugin_config_free(value);
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
-}
-
-static int setup_plugins(struct setup *setup, bool apply, char *error, size_t error_len)
+static int setup_plugins_load(struct setup *setup, char *error, size_t error_len)
 {
 	const struct config *config = setup->config;
 	char path[512];
@@ -53,8 +35,6 @@ static int setup_plugins(struct setup *setup, bool apply, char *error, size_t er
 				plugin->name);
 		rc = engine_plugin_load(setup->engine, path, error, error_len);
 	}
-	if (rc == 0)
-		rc = setup_plugin_configure(setup, config, apply, error, error_len);
 	return rc;
 }
 
@@ -116,6 +96,7 @@ int setup_create(const struct config *config, const struct setup_options *option
 	struct setup **out, char *error, size_t error_len)
 {
 	struct setup *setup = calloc(1, sizeof(*setup));
+	struct setup_plugins *plugins = NULL;
 	int rc;
 
 	if (!setup)
@@ -126,11 +107,16 @@ int setup_create(const struct config *config, const struct setup_options *option
 		setup->options.clock.now_ns = clock_monotonic_ns;
 	rc = setup_engine_make(setup, error, error_len);
 	if (rc == 0)
-		rc = setup_plugins(setup, true, error, error_len);
+		rc = setup_plugins_load(setup, error, error_len);
+	if (rc == 0)
+		rc = setup_plugins_prepare(setup, config, &plugins, error, error_len);
+	if (rc == 0)
+		rc = setup_plugins_take(setup, plugins, error, error_len);
 	if (rc == 0)
 		rc = setup_net(setup, error, error_len);
 	for (uint32_t i = 0; i < config->n_vports && rc == 0; i++)
 		rc = setup_vport_apply(setup, config, &config->vports[i], error, error_len);
+	setup_plugins_drop(setup, plugins);
 	if (rc != 0) {
 		setup_destroy(setup);
 		return rc;
@@ -157,7 +143,9 @@ int setup_check(const struct config *config, const char *plugin_dir, char *error
 		.plugin_dir = plugin_dir, .clock = {.now_ns = clock_monotonic_ns}};
 	rc = setup_engine_make(setup, error, error_len);
 	if (rc == 0)
-		rc = setup_plugins(setup, false, error, error_len);
+		rc = setup_plugins_load(setup, error, error_len);
+	if (rc == 0)
+		rc = setup_plugins_check(setup, config, error, error_len);
 	for (uint32_t i = 0; i < config->n_vports && rc == 0; i++)
 		rc = setup_vport_check(setup, config, &config->vports[i], error, error_len);
 	setup_destroy(setup);

@@ -3,7 +3,7 @@
  * From a config to a running engine, and from one config to the next. The only place where config's
  * structs become the dataplane's. Used by ferryd, ferry-replay and tests.
  *
- * Threads: one control thread (the loop's).
+ * Threads: one control thread (the loop's), but for a reload's plan.
  */
 #ifndef CTRL_VSWITCH_SETUP_H
 #define CTRL_VSWITCH_SETUP_H
@@ -57,13 +57,24 @@ struct engine *setup_engine(const struct setup *setup);
 const struct config *setup_config(const struct setup *setup);
 
 /*
- * Go over to another config. First everything is checked that can fail without touching anything
- * (restart-only changes, plugins' configurations, ports); then what differs is applied. On failure
- * the old config is in force and *error says why. On success the setup uses `next` and the caller
- * frees the old one.
+ * Go over to another config. First everything is checked and built that can fail or takes long,
+ * without touching anything (restart-only changes, plugins' configurations, ports); then what
+ * differs is applied. On failure the old config is in force and *error says why. On success the
+ * setup uses `next` and the caller frees the old one, after the plan.
+ *
+ * make and free: any thread registered with EAL, beside all other calls but another reload;
+ * apply: the control thread. One plan at a time; both configs outlive it.
  */
+struct setup_plan;
+int setup_plan_make(const struct setup *setup, const struct config *next, struct setup_plan **out,
+	char *error, size_t error_len);
+int setup_plan_apply(
+	struct setup *setup, const struct setup_plan *plan, char *error, size_t error_len);
+void setup_plan_free(const struct setup *setup, struct setup_plan *plan); /* NULL allowed */
+/* All three, for who may wait. */
 int setup_reload(struct setup *setup, const struct config *next, char *error, size_t error_len);
-/* The checks alone. -EBUSY: good, as far as can be seen before a restart; *error says for what. */
+/* The checks alone; as make. -EBUSY: good, as far as can be seen before a restart; *error says for
+ * what. */
 int setup_reload_check(
 	const struct setup *setup, const struct config *next, char *error, size_t error_len);
 

@@ -9,7 +9,7 @@
 #include "ctrl/vswitch/setup.h"
 
 struct setup {
-	const struct config *config;
+	_Atomic(const struct config *) config; /* the control thread's; moves read it */
 	struct setup_options options;
 	struct engine *engine;
 };
@@ -35,7 +35,20 @@ int setup_vport_apply(struct setup *setup, const struct config *config,
 /* Do plugins take its settings, is there its socket's group? */
 int setup_vport_check(const struct setup *setup, const struct config *config,
 	const struct config_vport *vport, char *error, size_t error_len);
-int setup_plugin_configure(const struct setup *setup, const struct config *config, bool apply,
-	char *error, size_t error_len);
+
+/* ---- setup_plugins.c; any thread ---- */
+
+struct setup_plugins;
+
+int setup_plugins_check(
+	const struct setup *setup, const struct config *config, char *error, size_t error_len);
+/* All that may fail or takes long; config stays until the drop. */
+int setup_plugins_prepare(const struct setup *setup, const struct config *config,
+	struct setup_plugins **out, char *error, size_t error_len);
+/* In force; again after others were. */
+int setup_plugins_take(const struct setup *setup, const struct setup_plugins *plugins, char *error,
+	size_t error_len);
+/* When the vports that came or changed with it know. NULL allowed. */
+void setup_plugins_drop(const struct setup *setup, struct setup_plugins *plugins);
 
 #endif

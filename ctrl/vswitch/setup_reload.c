@@ -1,15 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reload: compare, check everything that can be checked without touching the engine, then apply
- * what differs. Objects that are equal are not touched; a vport that only changes its policy keeps
- * its port and its sessions.
+ * Reload: compare, check and build everything that can be without touching the engine, which is the
+ * plan; then apply what differs. Objects that are equal are not touched; a vport that only changes
+ * its policy keeps its port and its sessions.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctrl/vswitch/setup_impl.h"
 #include "dataplane/vport.h"
+
+/* One way between two configs. */
+struct way {
+	const struct config *to;
+	struct config_diff diff;
+	struct setup_plugins *plugins; /* of to */
+};
+
+struct setup_plan {
+	struct way there, back;
+};
 
 /* Applied in this order after removals went the other way. */
 static const enum config_object order[] = {
@@ -72,17 +84,13 @@ static int check_vports(const struct setup *setup, const struct config *next,
 	return rc;
 }
 
-/* All that can be said before anything is touched. */
+/* What can be said before anything is touched, but for plugins. */
 static int check_all(const struct setup *setup, const struct config *next,
 	const struct config_diff *diff, char *error, size_t error_len)
 {
 	int rc = check_restart(diff, error, error_len);
 
-	if (rc == 0)
-		rc = check_vports(setup, next, diff, error, error_len);
-	if (rc == 0)
-		rc = setup_plugin_configure(setup, next, false, error, error_len);
-	return rc;
+	return rc == 0 ? check_vports(setup, next, diff, error, error_len) : rc;
 }
 
 int setup_reload_check(
@@ -94,6 +102,8 @@ int setup_reload_check(
 	if (rc != 0)
 		return rc;
 	rc = check_all(setup, next, &diff, error, error_len);
+	if (rc == 0)
+		rc = setup_plugins_check(setup, next, error, error_len);
 	config_diff_free(&diff);
 	return rc;
 }
@@ -201,51 +211,113 @@ static int vports_settle(
 	return rc;
 }
 
-/* From `diff` applied backwards: what has been done is undone by the same functions. */
-static int apply_all(struct setup *setup, const struct config *next, const struct config_diff *diff,
-	char *error, size_t error_len)
+/* `back` by the same functions undoes what has been done. */
+static int way_go(struct setup *setup, const struct way *way, char *error, size_t error_len)
 {
-	int rc = 0;
+	const struct config_diff *diff = &way->diff;
+	int rc;
 
 	for (size_t o = RTE_DIM(order); o-- > 0;)
 		for (uint32_t i = 0; i < diff->n_changes; i++)
 			if (diff->changes[i].object == order[o] && goes(&diff->changes[i]))
 				object_remove(setup, &diff->changes[i]);
-	rc = setup_plugin_configure(setup, next, true, error, error_len);
+	rc = setup_plugins_take(setup, way->plugins, error, error_len);
 	for (uint32_t i = 0; i < diff->n_changes && rc == 0; i++)
 		if (diff->changes[i].object == CONFIG_OBJECT_VPORT && diff->changes[i].before &&
 			diff->changes[i].after && !goes(&diff->changes[i]))
-			rc = vport_narrow(setup, next, &diff->changes[i], error, error_len);
+			rc = vport_narrow(setup, way->to, &diff->changes[i], error, error_len);
 	for (size_t o = 0; o < RTE_DIM(order) && rc == 0; o++)
 		for (uint32_t i = 0; i < diff->n_changes && rc == 0; i++)
 			if (diff->changes[i].object == order[o] && diff->changes[i].after)
-				rc = object_apply(setup, next, &diff->changes[i], error, error_len);
-	return rc == 0 ? vports_settle(setup, next, error, error_len) : rc;
+				rc = object_apply(
+					setup, way->to, &diff->changes[i], error, error_len);
+	return rc == 0 ? vports_settle(setup, way->to, error, error_len) : rc;
+}
+
+/* ---- the plan ---- */
+
+static void way_end(const struct setup *setup, struct way *way)
+{
+	setup_plugins_drop(setup, way->plugins);
+	config_diff_free(&way->diff);
+}
+
+int setup_plan_make(const struct setup *setup, const struct config *next, struct setup_plan **out,
+	char *error, size_t error_len)
+{
+	const struct config *before = setup->config;
+	struct setup_plan *plan = calloc(1, sizeof(*plan));
+	int rc;
+
+	if (!plan)
+		return -ENOMEM;
+	plan->there.to = next;
+	plan->back.to = before;
+	rc = config_diff(before, next, &plan->there.diff);
+	if (rc == 0)
+		rc = config_diff(next, before, &plan->back.diff);
+	if (rc == 0)
+		rc = check_all(setup, next, &plan->there.diff, error, error_len);
+	if (rc == 0)
+		rc = setup_plugins_prepare(setup, before, &plan->back.plugins, error, error_len);
+	if (rc == 0)
+		rc = setup_plugins_prepare(setup, next, &plan->there.plugins, error, error_len);
+	if (rc == 0)
+		*out = plan;
+	else
+		setup_plan_free(setup, plan);
+	return rc;
+}
+
+void setup_plan_free(const struct setup *setup, struct setup_plan *plan)
+{
+	if (!plan)
+		return;
+	way_end(setup, &plan->there);
+	way_end(setup, &plan->back);
+	free(plan);
+}
+
+/* A move may have begun since the plan was made. */
+static int check_moves(
+	const struct setup *setup, const struct config_diff *diff, char *error, size_t error_len)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < diff->n_changes && rc == 0; i++)
+		if (diff->changes[i].object == CONFIG_OBJECT_VPORT)
+			rc = check_vport_free(setup, &diff->changes[i], error, error_len);
+	return rc;
+}
+
+int setup_plan_apply(
+	struct setup *setup, const struct setup_plan *plan, char *error, size_t error_len)
+{
+	struct session_timeouts timeouts;
+	char ignored[ENGINE_ERROR_MAX];
+	int rc = check_moves(setup, &plan->there.diff, error, error_len);
+
+	if (rc != 0)
+		return rc;
+	rc = way_go(setup, &plan->there, error, error_len);
+	if (rc != 0) {
+		way_go(setup, &plan->back, ignored, sizeof(ignored));
+		return rc;
+	}
+	setup_timeouts(plan->there.to, &timeouts);
+	engine_timeouts_set(setup->engine, &timeouts);
+	setup->config = plan->there.to;
+	return 0;
 }
 
 int setup_reload(struct setup *setup, const struct config *next, char *error, size_t error_len)
 {
-	const struct config *before = setup->config;
-	struct session_timeouts timeouts;
-	struct config_diff diff, back;
-	char ignored[ENGINE_ERROR_MAX];
-	int rc = config_diff(before, next, &diff);
+	struct setup_plan *plan;
+	int rc = setup_plan_make(setup, next, &plan, error, error_len);
 
 	if (rc != 0)
 		return rc;
-	rc = check_all(setup, next, &diff, error, error_len);
-	if (rc == 0) {
-		rc = apply_all(setup, next, &diff, error, error_len);
-		if (rc != 0 && config_diff(next, before, &back) == 0) {
-			apply_all(setup, before, &back, ignored, sizeof(ignored));
-			config_diff_free(&back);
-		}
-	}
-	config_diff_free(&diff);
-	if (rc != 0)
-		return rc;
-	setup_timeouts(next, &timeouts);
-	engine_timeouts_set(setup->engine, &timeouts);
-	setup->config = next;
-	return 0;
+	rc = setup_plan_apply(setup, plan, error, error_len);
+	setup_plan_free(setup, plan);
+	return rc;
 }

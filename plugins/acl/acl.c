@@ -3,11 +3,11 @@
  * Security groups as a plugin: who may open a session. Without a rule that says otherwise, nothing
  * comes in and everything may go out. The highest priority decides; among equals, deny.
  *
- * Life cycle: configure() makes groups, sets and members anew beside the old ones, and only when
- * all of it stands publishes it: first each vport's binding, then the members table, then the word
- * that the policy changed for those vports whose judgement may differ. A vport's groups and
- * addresses come with vport_add(); its addresses are members of its groups, beside those that the
- * configuration names (VMs on other hosts).
+ * Life cycle: prepare() makes groups and members anew beside the old ones, build() compiles sets
+ * for all vports that are here or will be, and take() publishes it: first each vport's binding,
+ * then the members table, then the word that the policy changed for those vports whose judgement
+ * may differ. A vport's groups and addresses come with vport_add(); its addresses are members of
+ * its groups, beside those that the configuration names (VMs on other hosts).
  *
  * Threads: plugin.h. Here the control thread owns everything but what admit() reads (acl.h).
  */
@@ -62,54 +62,21 @@ static enum plugin_verdict acl_admit(
 
 /* ---- configuration ---- */
 
-static int members_configured(struct acl *acl, const struct plugin_value *config,
-	struct acl_member_list *list, struct plugin_error *error)
-{
-	for (uint32_t i = 0; config && i < config->count; i++) {
-		const struct plugin_value *value = &config->item[i];
-		int rc = 0;
-
-		if (value->key && strcmp(value->key, "members") == 0)
-			rc = acl_members_parse(value, &acl->classes, list, error);
-		else if (!value->key || strcmp(value->key, "groups") != 0)
-			rc = acl_fail(
-				error, value, "%s: unknown key", value->key ? value->key : "?");
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
-}
-
 static int acl_configure(
 	void *instance, const struct plugin_value *config, bool apply, struct plugin_error *error)
 {
-	struct acl *acl = instance;
-	struct acl_member_list configured = {0};
-	struct acl_policy *policy =
-		acl_policy_make(acl_get(config, "groups"), acl->policy, acl->host->workers, error);
-	struct acl_change change = {.policy = policy, .configured = &configured};
+	void *prepared = NULL;
 	int rc;
 
-	if (!policy)
-		return -EINVAL;
-	rc = members_configured(acl, config, &configured, error);
-	/* A check is about what was written; whether it fits in memory shows when it is applied. */
-	if (rc == 0 && apply) {
-		rc = acl_change_make(acl, &change);
-		if (rc != 0)
-			acl_fail(error, NULL, "groups: do not compile: %s", strerror(-rc));
-	}
-	if (rc != 0 || !apply) {
-		acl_policy_free(policy);
-		free(configured.member);
-		return rc;
-	}
-	acl_change_publish(acl, &change);
-	acl_policy_free(acl->policy);
-	free(acl->configured.member);
-	acl->policy = policy;
-	acl->configured = configured;
-	return 0;
+	if (!apply)
+		return acl_check(instance, config, error);
+	rc = acl_prepare(instance, config, &prepared, error);
+	if (rc == 0)
+		rc = acl_build(prepared, error);
+	if (rc == 0)
+		rc = acl_take(instance, prepared, error);
+	acl_drop(instance, prepared);
+	return rc;
 }
 
 /* ---- vports ---- */
@@ -205,7 +172,7 @@ static void acl_destroy(void *instance)
 {
 	struct acl *acl = instance;
 
-	acl_policy_free(acl->policy);
+	acl_policy_put(acl->policy);
 	acl_classes_free(&acl->classes);
 	free(acl->configured.member);
 	free(atomic_load(&acl->members));
@@ -235,6 +202,7 @@ static int acl_create(const struct plugin_host *host, void **instance)
 
 FERRY_PLUGIN(.name = "acl", .version = "1.0", .summary = "security groups", .after = "nat",
 	.create = acl_create, .destroy = acl_destroy, .configure = acl_configure,
+	.prepare = acl_prepare, .build = acl_build, .take = acl_take, .drop = acl_drop,
 	.vport_check = acl_vport_check, .vport_add = acl_vport_add,
 	.vport_change = acl_vport_change, .vport_del = acl_vport_del, .admit = acl_admit,
 	.show = acl_show);

@@ -8,12 +8,15 @@
  *	group.c    the `groups` section -> struct acl_policy, groups by name
  *	members.c  who is in which group -> a class per address, for rules with a remote_group
  *	set.c      the groups of a vport -> struct acl_set, a compiled classifier; vports with the
- *same groups share one change.c   from one policy to the next, whole and while workers run acl.c
- *the descriptor: configuration, vports, admission show.c     what plugin/show says
+ *	           same groups share one
+ *	prepare.c  a configuration, compiled beside what is in force
+ *	change.c   from one policy to the next, whole and while workers run
+ *	acl.c      the descriptor: vports, admission
+ *	show.c     what plugin/show says
  *
  * Workers read binding -> set -> groups' counters and the members table. Those are never edited: a
- *new one is published by an atomic store and the old one deferred. All else belongs to the control
- *thread.
+ * new one is published by an atomic store and the old one deferred. All else belongs to the control
+ * thread, but what acl_build() compiles is nobody else's yet.
  */
 #include <stdatomic.h>
 
@@ -83,6 +86,7 @@ struct acl_group {
 
 /* All groups of a configuration, sorted by name. */
 struct acl_policy {
+	uint32_t refs; /* the instance and what is prepared */
 	uint32_t count;
 	struct acl_group *group[];
 };
@@ -93,7 +97,7 @@ struct acl_policy {
  */
 struct acl_policy *acl_policy_make(const struct plugin_value *groups, const struct acl_policy *old,
 	uint16_t workers, struct plugin_error *error);
-void acl_policy_free(struct acl_policy *policy);
+void acl_policy_put(struct acl_policy *policy); /* NULL allowed */
 struct acl_group *acl_policy_find(const struct acl_policy *policy, const char *name);
 void acl_group_put(struct acl_group *group);
 uint64_t acl_group_hits(const struct acl_group *group, uint32_t rule);
@@ -133,6 +137,8 @@ int acl_classes_name(struct acl_classes *classes, const char *name, uint32_t *nu
 bool acl_class_has(const struct acl_classes *classes, uint32_t class, uint32_t name);
 void acl_classes_free(struct acl_classes *classes);
 
+/* 0, or -ENOMEM and nothing made. */
+int acl_classes_copy(const struct acl_classes *from, struct acl_classes *to);
 int acl_member_add(struct acl_member_list *list, const struct acl_member *member);
 /* The `members` map: {GROUP: {VNI: [ADDRESS, ...], ...}, ...}. */
 int acl_members_parse(const struct plugin_value *value, struct acl_classes *classes,
@@ -170,7 +176,9 @@ struct acl_entry {
 
 struct acl_set {
 	struct acl_set *next; /* in acl->sets */
-	uint32_t refs; /* bindings */
+	uint32_t refs; /* bindings and what is prepared */
+	uint32_t number; /* unique in the instance: for DPDK's names */
+	bool listed; /* in acl->sets */
 	uint32_t classes_known; /* classes that were there when it was compiled */
 	uint32_t *remote; /* numbers of the groups that rules name as remote side */
 	uint32_t remote_count;
@@ -183,14 +191,11 @@ struct acl_set {
 	struct acl_entry entry[];
 };
 
-struct acl_compile {
-	struct acl_classes *classes;
-	const char *unique; /* start of names for DPDK: unique in the process */
-	uint32_t *serial;
-};
-/* Compile groups (sorted by name, each gets a reference). NULL with *rc. */
-struct acl_set *acl_set_make(const struct acl_compile *compile, struct acl_group *const *group,
-	uint16_t group_count, int *rc);
+/* Of groups sorted by name, each gets a reference; may make new names. NULL: no memory. */
+struct acl_set *acl_set_new(
+	struct acl_classes *classes, struct acl_group *const *group, uint16_t group_count);
+/* Compile, which may take a second. `unique` starts names for DPDK: unique in the process. */
+int acl_set_build(struct acl_set *set, const struct acl_classes *classes, const char *unique);
 /* For host->defer(). */
 void acl_set_free(void *set);
 /* Is there a class that it does not know, with a group it names as remote side? */
@@ -249,6 +254,15 @@ void acl_change_drop(struct acl *acl, struct acl_change *change);
 /* Tells the host of the vports whose judgement may differ. */
 void acl_change_publish(struct acl *acl, struct acl_change *change);
 
+/* From what is configured and from all vports but `without`; may make new classes. */
+struct acl_members *acl_members_collect(struct acl *acl, const struct acl_member_list *configured,
+	const struct plugin_vport *without);
+/* A set of just these groups that knows all classes, or NULL. */
+struct acl_set *acl_set_find(
+	const struct acl *acl, struct acl_group *const *group, uint16_t group_count);
+void acl_set_list(struct acl *acl, struct acl_set *set);
+void acl_set_put(struct acl *acl, struct acl_set *set);
+
 /*
  * The groups of a vport sorted as in a set, and where each stands in the vport's own list (room for
  * ACL_GROUPS_MAX + 1). Their number, or -ENOENT with the missing name.
@@ -256,6 +270,16 @@ void acl_change_publish(struct acl *acl, struct acl_change *change);
 int acl_change_groups(const struct acl_policy *policy, const struct plugin_vport *view,
 	struct acl_group **group, uint8_t *group_at, const char **missing);
 void acl_binding_retire(struct acl *acl, struct acl_binding *binding);
+
+/* ---- a configuration, step by step as in plugin.h (prepare.c) ---- */
+
+int acl_prepare(void *instance, const struct plugin_value *config, void **prepared,
+	struct plugin_error *error);
+int acl_build(void *prepared, struct plugin_error *error);
+int acl_take(void *instance, void *prepared, struct plugin_error *error);
+void acl_drop(void *instance, void *prepared);
+/* Check alone. */
+int acl_check(struct acl *acl, const struct plugin_value *config, struct plugin_error *error);
 
 int acl_show(void *instance, const struct plugin_vport *view, void *data, struct plugin_sink *sink);
 

@@ -11,7 +11,14 @@
 
 /* ---- sets and bindings ---- */
 
-static void set_put(struct acl *acl, struct acl_set *set)
+void acl_set_list(struct acl *acl, struct acl_set *set)
+{
+	set->next = acl->sets;
+	acl->sets = set;
+	set->listed = true;
+}
+
+void acl_set_put(struct acl *acl, struct acl_set *set)
 {
 	struct acl_set **at = &acl->sets;
 
@@ -23,25 +30,36 @@ static void set_put(struct acl *acl, struct acl_set *set)
 	acl->host->defer(acl->host->engine, set, acl_set_free);
 }
 
-/* A set of just these groups, shared or new; one more reference. */
+struct acl_set *acl_set_find(
+	const struct acl *acl, struct acl_group *const *group, uint16_t group_count)
+{
+	struct acl_set *set = acl->sets;
+
+	while (set && (set->group_count != group_count ||
+			      memcmp(set->group, group, group_count * sizeof(*group)) != 0 ||
+			      acl_set_is_stale(set, &acl->classes)))
+		set = set->next;
+	return set;
+}
+
+/* Shared or new; one more reference. */
 static struct acl_set *set_get(
 	struct acl *acl, struct acl_group *const *group, uint16_t group_count, int *rc)
 {
-	const struct acl_compile compile = {
-		.classes = &acl->classes, .unique = acl->unique, .serial = &acl->serial};
-	struct acl_set *set;
+	struct acl_set *set = acl_set_find(acl, group, group_count);
 
-	for (set = acl->sets; set; set = set->next)
-		if (set->group_count == group_count &&
-			memcmp(set->group, group, group_count * sizeof(*group)) == 0 &&
-			!acl_set_is_stale(set, &acl->classes))
-			break;
 	if (!set) {
-		set = acl_set_make(&compile, group, group_count, rc);
+		set = acl_set_new(&acl->classes, group, group_count);
+		*rc = -ENOMEM;
 		if (!set)
 			return NULL;
-		set->next = acl->sets;
-		acl->sets = set;
+		set->number = acl->serial++;
+		*rc = acl_set_build(set, &acl->classes, acl->unique);
+		if (*rc != 0) {
+			acl_set_free(set);
+			return NULL;
+		}
+		acl_set_list(acl, set);
 	}
 	set->refs++;
 	return set;
@@ -50,7 +68,7 @@ static struct acl_set *set_get(
 static void binding_free(struct acl *acl, struct acl_binding *binding)
 {
 	if (binding)
-		set_put(acl, binding->set);
+		acl_set_put(acl, binding->set);
 	free(binding);
 }
 
@@ -58,7 +76,7 @@ void acl_binding_retire(struct acl *acl, struct acl_binding *binding)
 {
 	if (!binding)
 		return;
-	set_put(acl, binding->set);
+	acl_set_put(acl, binding->set);
 	acl->host->defer_free(acl->host->engine, binding);
 }
 
@@ -133,9 +151,8 @@ static int members_of_vport(
 	return 0;
 }
 
-/* From what is configured and from all vports but `without`. */
-static struct acl_members *members_collect(struct acl *acl,
-	const struct acl_member_list *configured, const struct plugin_vport *without)
+struct acl_members *acl_members_collect(struct acl *acl, const struct acl_member_list *configured,
+	const struct plugin_vport *without)
 {
 	struct acl_member_list list = {0};
 	struct acl_members *members = NULL;
@@ -215,7 +232,7 @@ int acl_change_make(struct acl *acl, struct acl_change *change)
 	for (struct acl_vport *v = acl->vports; v; v = v->next)
 		count++;
 	change->binding = calloc(count ? count : 1, sizeof(change->binding[0]));
-	change->members = members_collect(acl, change->configured, change->without);
+	change->members = acl_members_collect(acl, change->configured, change->without);
 	if (!change->members || !change->binding)
 		rc = -ENOMEM;
 	for (struct acl_vport *v = acl->vports; v && rc == 0; v = v->next)

@@ -120,9 +120,11 @@ struct acl_group *acl_policy_find(const struct acl_policy *policy, const char *n
 	return NULL;
 }
 
-void acl_policy_free(struct acl_policy *policy)
+void acl_policy_put(struct acl_policy *policy)
 {
-	for (uint32_t i = 0; policy && i < policy->count; i++)
+	if (!policy || --policy->refs > 0)
+		return;
+	for (uint32_t i = 0; i < policy->count; i++)
 		acl_group_put(policy->group[i]);
 	free(policy);
 }
@@ -174,17 +176,18 @@ struct acl_policy *acl_policy_make(const struct plugin_value *groups, const stru
 		acl_fail(error, NULL, "groups: out of memory");
 		return NULL;
 	}
+	policy->refs = 1;
 	for (uint32_t i = 0; i < count; i++) {
 		policy->group[i] = group_make(&groups->item[i], workers, error);
 		if (!policy->group[i]) {
-			acl_policy_free(policy);
+			acl_policy_put(policy);
 			return NULL;
 		}
 		policy->count++;
 	}
 	qsort(policy->group, policy->count, sizeof(policy->group[0]), by_name);
 	if (policy_check(policy, groups, error) != 0) {
-		acl_policy_free(policy);
+		acl_policy_put(policy);
 		return NULL;
 	}
 	policy_take_over(policy, old);

@@ -91,6 +91,27 @@ void acl_classes_free(struct acl_classes *classes)
 	free(classes->name);
 }
 
+int acl_classes_copy(const struct acl_classes *from, struct acl_classes *to)
+{
+	uint32_t number;
+	int rc = 0;
+
+	*to = (struct acl_classes){0};
+	for (uint32_t i = 0; i < from->name_count && rc == 0; i++) {
+		rc = room_for_one(
+			(void **)&to->name, to->name_count, &to->name_room, sizeof(*to->name));
+		if (rc == 0)
+			memcpy(to->name[to->name_count++], from->name[i], sizeof(*to->name));
+	}
+	for (uint32_t i = 0; i < from->class_count && rc == 0; i++)
+		rc = class_number(to, from->class[i].name, from->class[i].count, &number);
+	if (rc != 0) {
+		acl_classes_free(to);
+		*to = (struct acl_classes){0};
+	}
+	return rc;
+}
+
 /* ---- lists ---- */
 
 int acl_member_add(struct acl_member_list *list, const struct acl_member *member)

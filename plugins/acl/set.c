@@ -191,8 +191,14 @@ static int context_add(struct rte_acl_ctx *ctx, const struct slots *slots)
 	return rc;
 }
 
-static int context_make(const struct acl_compile *compile, const struct acl_set *set,
-	struct slots *slots, struct rte_acl_ctx **out)
+struct compile {
+	struct acl_set *set;
+	const struct acl_classes *classes;
+	const char *unique;
+};
+
+static int context_make(
+	const struct compile *compile, struct slots *slots, struct rte_acl_ctx **out)
 {
 	struct rte_acl_config config;
 	uint32_t num_fields = config_fill(&config, slots->kind);
@@ -203,15 +209,16 @@ static int context_make(const struct acl_compile *compile, const struct acl_set 
 	struct rte_acl_ctx *ctx = NULL;
 	int rc = -ENOMEM;
 
-	slots_fill(slots, set, compile->classes); /* counts */
+	slots_fill(slots, compile->set, compile->classes); /* counts */
 	if (slots->count == 0)
 		return 0;
 	param.max_rule_num = slots->count;
-	snprintf(name, sizeof(name), "%s%x", compile->unique, (*compile->serial)++);
+	snprintf(name, sizeof(name), "%s%x.%u", compile->unique, compile->set->number,
+		(unsigned int)slots->kind << 1 | slots->dir);
 	slots->slot = calloc(slots->count, sizeof(*slots->slot));
 	slots->count = 0;
 	if (slots->slot) {
-		slots_fill(slots, set, compile->classes);
+		slots_fill(slots, compile->set, compile->classes);
 		ctx = rte_acl_create(&param);
 	}
 	if (ctx)
@@ -290,27 +297,34 @@ static struct acl_set *set_alloc(struct acl_group *const *group, uint16_t group_
 	return set;
 }
 
-struct acl_set *acl_set_make(const struct acl_compile *compile, struct acl_group *const *group,
-	uint16_t group_count, int *rc)
+struct acl_set *acl_set_new(
+	struct acl_classes *classes, struct acl_group *const *group, uint16_t group_count)
 {
 	struct acl_set *set = set_alloc(group, group_count);
 
-	*rc = set ? set_remotes(set, compile->classes) : -ENOMEM;
-	for (uint8_t dir = 0; dir < 2 && *rc == 0; dir++)
-		for (int kind = KIND_IPV4; kind <= KIND_CLASS && *rc == 0; kind++) {
+	if (set && set_remotes(set, classes) != 0) {
+		acl_set_free(set);
+		return NULL;
+	}
+	return set;
+}
+
+int acl_set_build(struct acl_set *set, const struct acl_classes *classes, const char *unique)
+{
+	const struct compile compile = {.set = set, .classes = classes, .unique = unique};
+	int rc = 0;
+
+	for (uint8_t dir = 0; dir < 2 && rc == 0; dir++)
+		for (int kind = KIND_IPV4; kind <= KIND_CLASS && rc == 0; kind++) {
 			struct slots slots = {.kind = (enum kind)kind, .dir = dir};
 
-			*rc = context_make(compile, set, &slots,
+			rc = context_make(&compile, &slots,
 				kind == KIND_CLASS ? &set->by_class[dir]
 						   : &set->by_prefix[kind][dir]);
 			set->rule_count += slots.count;
 		}
-	if (*rc != 0) {
-		acl_set_free(set);
-		return NULL;
-	}
-	set->classes_known = compile->classes->class_count;
-	return set;
+	set->classes_known = classes->class_count;
+	return rc;
 }
 
 void acl_set_free(void *arg)

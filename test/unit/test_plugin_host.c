@@ -124,10 +124,11 @@ static void what_cannot_be_loaded_is_refused_with_its_reason(void **state)
 		const char *path, *error;
 		int rc;
 	} rows[] = {
-		{ODD("odd_abi"), "built for ABI version 77, this Ferry has 1", -EPROTO},
+		{ODD("odd_abi"), "built for ABI version 77, this Ferry has 2", -EPROTO},
 		{ODD("odd_name"), "bad name in its descriptor", -EINVAL},
 		{ODD("odd_nothing"), "exports no ferry_plugin", -EINVAL},
 		{ODD("odd_create"), "create: Operation not permitted", -EPERM},
+		{ODD("odd_steps"), "only some of prepare, build, take and drop", -EINVAL},
 		{ODD("odd_version"), "state_min_version is above state_version", -EINVAL},
 		{ODD("odd_missing"), "cannot open shared object file", -ENOENT},
 	};

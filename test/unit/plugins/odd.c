@@ -163,6 +163,12 @@ static int odd_section_load(void *instance, const struct plugin_vport *vport, vo
 	return -EBADMSG;
 }
 
+static void odd_drop(void *instance, void *prepared)
+{
+	(void)instance;
+	(void)prepared;
+}
+
 #ifdef ODD_BARE
 __attribute__((visibility("default"))) extern const struct plugin_descriptor ferry_plugin;
 const struct plugin_descriptor ferry_plugin = {.abi = ODD_ABI,
@@ -182,6 +188,9 @@ const struct plugin_descriptor ferry_plugin = {
 	.create = odd_create,
 	.destroy = odd_destroy,
 	.configure = odd_configure,
+#ifdef ODD_STEPS
+	.drop = odd_drop,
+#endif
 	.admit = odd_admit,
 	.abandoned = odd_abandoned,
 	.closed = odd_closed,
