@@ -2,12 +2,15 @@
 /*
  * session/save and session/load: a vport's sessions to a file and from one, by the code of the move
  * (export, records, intake). In slices of the loop, so that nothing waits for a large table; the
- * vport cannot go meanwhile (mover_use).
+ * vport cannot go meanwhile (mover_use). What is saved is made safe on the disk by a thread of its
+ * own, for which the loop does not wait.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <event2/event.h>
 
 #include "ctrl/cmd/cmd.h"
 #include "ctrl/migrate/cmd_session.h"
@@ -18,7 +21,13 @@
 struct transfer {
 	struct session_work work;
 	struct session_file file;
-	struct vswitch_export *export; /* save */
+	struct vswitch_export *export; /* save, and what follows */
+	struct cmd *cmd;
+	struct loop *loop;
+	struct event *tick;
+	pthread_t thread; /* while publishing */
+	bool publishing;
+	int published;
 	struct section_map map; /* load */
 	struct move_sessions sessions;
 	uint64_t taken;
@@ -75,14 +84,25 @@ void session_work_show(struct out *out, const struct move_sessions *sessions)
 	out_object_end(out);
 }
 
-static void transfer_free(struct transfer *t)
+/* Of the vport, which may go from here on. */
+static void transfer_let_go(struct transfer *t)
 {
 	if (t->export)
 		t->work.mover->vswitch.ops->export_close(t->export);
+	t->export = NULL;
 	if (t->work.import)
 		t->work.mover->vswitch.ops->import_close(t->work.import);
-	session_file_close(&t->file);
+	t->work.import = NULL;
 	session_work_end(&t->work);
+	if (t->tick)
+		event_free(t->tick);
+	t->tick = NULL;
+}
+
+static void transfer_free(struct transfer *t)
+{
+	transfer_let_go(t);
+	session_file_close(&t->file);
 	free(t);
 }
 
@@ -106,9 +126,35 @@ static struct transfer *transfer_begin(struct cmd *cmd, const char *what)
 
 /* ---- save ---- */
 
-static int save_step(struct cmd *cmd)
+/* From the loop or, when that is gone, from its end: the mover may be gone too. */
+static void save_published(void *arg)
 {
-	struct transfer *t = cmd->state;
+	struct transfer *t = arg;
+	struct cmd *cmd = t->cmd;
+	int rc = t->published;
+
+	pthread_join(t->thread, NULL);
+	if (rc == 0)
+		out_u64(cmd_out(cmd), "saved", t->file.records);
+	else
+		cmd_fail(cmd, "%s", t->file.error);
+	transfer_free(t);
+	cmd_finish(cmd, rc);
+}
+
+static void *save_publish(void *arg)
+{
+	struct transfer *t = arg;
+
+	t->published = session_file_publish(&t->file);
+	/* Without memory for the word there is nobody to tell; the file is there. */
+	loop_post(t->loop, save_published, t);
+	return NULL;
+}
+
+/* One slice. 1: there is more; 0: all is written. */
+static int save_slice(struct transfer *t)
+{
 	const struct vswitch_ops *ops = t->work.mover->vswitch.ops;
 	struct session_record record[VSWITCH_EXPORT_BATCH];
 	bool end = false;
@@ -118,14 +164,55 @@ static int save_step(struct cmd *cmd)
 
 		for (uint32_t n = 0; n < count; n++)
 			if (session_file_record(&t->file, &record[n]) != 0)
-				return cmd_fail(cmd, "%s", t->file.error);
+				return -EIO;
 	}
 	if (!end)
-		return CMD_MORE;
-	if (session_file_commit(&t->file) != 0)
-		return cmd_fail(cmd, "%s", t->file.error);
-	out_u64(cmd_out(cmd), "saved", t->file.records);
-	return 0;
+		return 1;
+	return session_file_end(&t->file);
+}
+
+/* When others have had their turn. */
+static void save_again(struct transfer *t)
+{
+	struct timeval now = {0};
+
+	event_add(t->tick, &now);
+}
+
+static void save_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct transfer *t = arg;
+	struct cmd *cmd = t->cmd;
+	int rc = save_slice(t);
+
+	(void)fd;
+	(void)what;
+	if (rc == 1) {
+		save_again(t);
+		return;
+	}
+	if (rc != 0)
+		cmd_fail(cmd, "%s", t->file.error);
+	/* A disk may take seconds: that is waited for elsewhere, and nothing of the switch is held.
+	 */
+	transfer_let_go(t);
+	if (rc == 0)
+		rc = -pthread_create(&t->thread, NULL, save_publish, t);
+	t->publishing = rc == 0;
+	if (rc == 0)
+		return;
+	transfer_free(t);
+	cmd_finish(cmd, rc);
+}
+
+static void save_gone(struct cmd *cmd)
+{
+	struct transfer *t = cmd->state;
+
+	if (t->publishing)
+		return;
+	transfer_free(t);
+	cmd_finish(cmd, -ECANCELED);
 }
 
 static int save_open(struct cmd *cmd, struct transfer *t)
@@ -142,9 +229,15 @@ static int save_open(struct cmd *cmd, struct transfer *t)
 	rc = v->ops->export_open(v->ctx, t->work.port, false, &t->export);
 	if (rc != 0)
 		return rc;
-	return session_file_create(&t->file, cmd->args[0], &head) == 0
-		       ? 0
-		       : cmd_fail(cmd, "%s", t->file.error);
+	if (session_file_create(&t->file, cmd->args[0], &head) != 0)
+		return cmd_fail(cmd, "%s", t->file.error);
+	t->cmd = cmd;
+	t->loop = mover_loop(t->work.mover);
+	t->tick = event_new(loop_base(t->loop), -1, 0, save_tick, t);
+	if (!t->tick)
+		return -ENOMEM;
+	save_again(t);
+	return 0;
 }
 
 static int session_save(struct cmd *cmd)
@@ -158,7 +251,7 @@ static int session_save(struct cmd *cmd)
 		return rc;
 	}
 	cmd->state = t;
-	return cmd_stream(cmd, save_step, transfer_end);
+	return cmd_defer(cmd, save_gone);
 }
 
 /* ---- load ---- */

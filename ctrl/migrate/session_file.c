@@ -119,7 +119,35 @@ int session_file_record(struct session_file *file, const struct session_record *
 	return 0;
 }
 
-int session_file_commit(struct session_file *file)
+/* A name counts when its directory is on the disk too. */
+static int directory_sync(struct session_file *file)
+{
+	char dir[sizeof(file->path)];
+	size_t len = (size_t)(strrchr(file->path, '/') - file->path);
+	int fd, rc = 0;
+
+	snprintf(dir, sizeof(dir), "%.*s", len ? (int)len : 1, file->path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) != 0)
+		rc = file_fail(file, -errno, "directory %s: %s", dir, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* All of it on the disk before it has its name: after a crash the name is of all or of what it was
+ * of before. */
+int session_file_publish(struct session_file *file)
+{
+	if (fsync(file->fd) != 0)
+		return file_fail(file, -errno, "%s", strerror(errno));
+	if (rename(file->beside, file->path) != 0)
+		return file_fail(file, -errno, "%s", strerror(errno));
+	file->writing = false;
+	return directory_sync(file);
+}
+
+int session_file_end(struct session_file *file)
 {
 	struct stream_final final = {.serial = 1, .count = file->records, .digest = file->digest};
 	struct wire_writer w;
@@ -129,10 +157,6 @@ int session_file_commit(struct session_file *file)
 	stream_put_final(&w, &final);
 	if (rc == 0)
 		rc = file_frame(file, STREAM_FINAL, STREAM_SECTION_SESSIONS, wire_writer_len(&w));
-	if (rc == 0 && rename(file->beside, file->path) != 0)
-		rc = file_fail(file, -errno, "%s", strerror(errno));
-	if (rc == 0)
-		file->writing = false;
 	return rc;
 }
 

@@ -2,8 +2,8 @@
 /*
  * A session file: the stream of a move in a file. Frames of ctrl/channel with sequences from 0: one
  * FILE, RECORDS, one FINAL (README.md, byte by byte). Written beside its name and renamed when
- * whole, so that there is never half a file; a reader that comes to the end without the FINAL says
- * so. Errors come with a line for people. One thread.
+ * whole and on the disk, so that there is never half a file; a reader that comes to the end without
+ * the FINAL says so. Errors come with a line for people. One thread.
  */
 #ifndef CTRL_MIGRATE_SESSION_FILE_H
 #define CTRL_MIGRATE_SESSION_FILE_H
@@ -33,8 +33,10 @@ int session_file_create(
 int session_file_open(struct session_file *file, const char *path, struct stream_file *head);
 
 int session_file_record(struct session_file *file, const struct session_record *record);
-/* The FINAL, and the name. */
-int session_file_commit(struct session_file *file);
+int session_file_end(struct session_file *file); /* the FINAL: all is written */
+/* On the disk, and then its name: after a crash there is all of it or what was there before. Waits
+ * for the disk; any one thread. */
+int session_file_publish(struct session_file *file);
 
 /* The next RECORDS, counted and checked; *frame stays until the next call. 1, or 0 after a FINAL
  * that agrees with what was read. */

@@ -267,5 +267,37 @@ def test_on_a_full_run_directory_it_serves_and_a_change_of_owner_is_refused():
         shutil.rmtree(daemon.dir, ignore_errors=True)
 
 
+def test_sessions_saved_to_a_full_disk_leave_what_was_saved_before():
+    if os.geteuid() != 0:
+        raise Skip("needs root to mount a small tmpfs")
+    with Daemon() as daemon:
+        daemon.wait_for_sessions()
+        small = os.path.join(daemon.dir, "small")
+        path = os.path.join(small, "v")
+        os.mkdir(small)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", small], check=True)
+        try:
+            equal(daemon.json("session/save", path, "v")["saved"], 3, "saved")
+            with open(path, "rb") as file:
+                before = file.read()
+            with open(os.path.join(small, "fill"), "wb", buffering=0) as file:
+                try:
+                    while file.write(b"x" * 4096):
+                        pass
+                except OSError:
+                    pass
+            code, out, err = daemon.appctl("session/save", path, "v")
+            equal((code, out), (2, ""), "exit code and output")
+            check("No space left" in err and path in err, err)
+            equal(sorted(os.listdir(small)), ["fill", "v"], "files")
+            with open(path, "rb") as file:
+                equal(file.read(), before, "the file of before")
+            # The vport is not held by what failed.
+            os.unlink(os.path.join(small, "fill"))
+            equal(daemon.json("session/save", path, "v")["saved"], 3, "saved again")
+        finally:
+            subprocess.run(["umount", small], check=False)
+
+
 if __name__ == "__main__":
     run_tests()
