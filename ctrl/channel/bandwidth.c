@@ -6,7 +6,7 @@
 
 #define NS_PER_S 1000000000u
 #define BURST_MIN_BYTES (64 << 10)
-/* How long who has no claim at all (no credit, held, sessions wait) sleeps before it asks again. */
+/* How long who has no claim at all (held, sessions wait) sleeps before it asks again. */
 #define RETRY_NS 2000000u
 /* A refused sessions request keeps memory off this much longer than it was told to wait. */
 #define YIELD_SLACK_NS 1000000u
@@ -18,9 +18,7 @@ struct bandwidth {
 	int64_t tokens; /* below zero: overdrawn */
 	uint64_t filled_ns;
 	uint64_t sessions_due_ns; /* until then memory yields; 0: nobody waits */
-	bool credit_mode;
 	bool memory_held;
-	int64_t credit; /* below zero: overdrawn */
 	struct bandwidth_stats stats;
 };
 
@@ -123,12 +121,10 @@ uint64_t bandwidth_take(
 	pthread_mutex_lock(&bw->lock);
 	bucket_fill(bw, now_ns);
 	wait_ns = bucket_wait_ns(bw, class);
-	if (memory && (memory_must_yield(bw, now_ns) || (bw->credit_mode && bw->credit <= 0)))
+	if (memory && memory_must_yield(bw, now_ns))
 		wait_ns = wait_ns < RETRY_NS ? RETRY_NS : wait_ns;
 	if (wait_ns == 0) {
 		bucket_draw(bw, class, len_bytes);
-		if (memory && bw->credit_mode)
-			bw->credit -= (int64_t)len_bytes;
 		if (!memory)
 			bw->sessions_due_ns = 0;
 	} else {
@@ -138,38 +134,6 @@ uint64_t bandwidth_take(
 	}
 	pthread_mutex_unlock(&bw->lock);
 	return wait_ns;
-}
-
-size_t bandwidth_grant(struct bandwidth *bw, size_t want_bytes, uint64_t now_ns)
-{
-	size_t granted = 0;
-	int64_t left;
-
-	pthread_mutex_lock(&bw->lock);
-	bucket_fill(bw, now_ns);
-	left = bucket_left(bw, BANDWIDTH_MEMORY);
-	if (!memory_must_yield(bw, now_ns) && left > 0) {
-		granted = (uint64_t)left < want_bytes ? (size_t)left : want_bytes;
-		bucket_draw(bw, BANDWIDTH_MEMORY, granted);
-	} else {
-		bw->stats.refused[BANDWIDTH_MEMORY]++;
-	}
-	pthread_mutex_unlock(&bw->lock);
-	return granted;
-}
-
-void bandwidth_use_credit(struct bandwidth *bw, bool on)
-{
-	pthread_mutex_lock(&bw->lock);
-	bw->credit_mode = on;
-	pthread_mutex_unlock(&bw->lock);
-}
-
-void bandwidth_credit(struct bandwidth *bw, size_t len_bytes)
-{
-	pthread_mutex_lock(&bw->lock);
-	bw->credit += (int64_t)len_bytes;
-	pthread_mutex_unlock(&bw->lock);
 }
 
 void bandwidth_hold_memory(struct bandwidth *bw, bool hold)
@@ -184,7 +148,6 @@ void bandwidth_stats(struct bandwidth *bw, struct bandwidth_stats *stats)
 	pthread_mutex_lock(&bw->lock);
 	*stats = bw->stats;
 	stats->rate_bytes_per_s = bw->rate;
-	stats->credit_bytes = bw->credit > 0 ? (uint64_t)bw->credit : 0;
 	stats->memory_held = bw->memory_held;
 	pthread_mutex_unlock(&bw->lock);
 }

@@ -8,9 +8,8 @@
  * a reserve (a quarter of the burst), and nothing while sessions wait. So a delta never queues
  * behind memory by more than the frame that is on its way.
  *
- * The process that copies memory is not the one that moves sessions; it gets credit: its own
- * bandwidth is in credit mode and lets memory take only what bandwidth_credit() added, and the
- * other process draws those credits from its bucket with bandwidth_grant().
+ * The process that copies memory is not the one that moves sessions; it has a bandwidth of its own,
+ * whose rate the other process tells it (ctrl/migrate/credit.h).
  *
  * No call here blocks or sleeps: a refused request says when to come back, and the channel waits on
  * its own wire, where it can be cancelled. Every function may be called by any thread.
@@ -30,7 +29,6 @@ struct bandwidth_stats {
 	uint64_t rate_bytes_per_s; /* 0: no cap */
 	uint64_t taken_bytes[BANDWIDTH_CLASSES];
 	uint64_t refused[BANDWIDTH_CLASSES]; /* requests told to come back */
-	uint64_t credit_bytes; /* left, in credit mode */
 	bool memory_held;
 };
 
@@ -46,13 +44,6 @@ void bandwidth_set_rate(struct bandwidth *bw, uint64_t rate_bytes_per_s);
  * that many ns. Until a refused sessions request is due again, memory gets nothing. */
 uint64_t bandwidth_take(
 	struct bandwidth *bw, enum bandwidth_class class, size_t len_bytes, uint64_t now_ns);
-
-/* Takes up to want_bytes for another process's memory copy; returns what it may send. */
-size_t bandwidth_grant(struct bandwidth *bw, size_t want_bytes, uint64_t now_ns);
-
-/* Credit mode: memory may take only what was credited (on top of any cap). */
-void bandwidth_use_credit(struct bandwidth *bw, bool on);
-void bandwidth_credit(struct bandwidth *bw, size_t len_bytes);
 
 /* Back-pressure: while held, memory gets nothing (sessions have fallen behind). */
 void bandwidth_hold_memory(struct bandwidth *bw, bool hold);

@@ -70,6 +70,23 @@ bool cmd_is_json(const struct cmd *cmd)
 	return running_of(cmd)->json;
 }
 
+struct out *cmd_line(struct cmd *cmd)
+{
+	struct running *running = running_of(cmd);
+
+	out_abandon(running->out);
+	running->out = out_open(running->json ? OUT_JSON : OUT_LINE, to_reply, running);
+	return running->out;
+}
+
+void cmd_line_end(struct cmd *cmd)
+{
+	struct running *running = running_of(cmd);
+
+	out_close(running->out);
+	running->out = NULL;
+}
+
 int cmd_fail(struct cmd *cmd, const char *format, ...)
 {
 	struct running *running = running_of(cmd);
@@ -131,11 +148,12 @@ void cmd_finish(struct cmd *cmd, int result)
 {
 	struct running *running = running_of(cmd);
 	struct rpc_reply *reply = running->reply;
-	int ret = out_error(running->out);
+	int ret = running->out ? out_error(running->out) : 0;
 
 	rpc_reply_on_gone(reply, NULL, NULL);
 	if (result >= 0 && ret == 0) {
-		out_close(running->out);
+		if (running->out)
+			out_close(running->out);
 		rpc_reply_finish(reply);
 	} else {
 		out_abandon(running->out);

@@ -72,6 +72,13 @@ struct cmd_noun {
 struct out *cmd_out(struct cmd *cmd);
 bool cmd_is_json(const struct cmd *cmd);
 
+/*
+ * For answers that come bit by bit, in place of cmd_out: one line is one object in JSON, and
+ * "key=value ..." in text; it is on its way with cmd_line_end. NULL without memory.
+ */
+struct out *cmd_line(struct cmd *cmd);
+void cmd_line_end(struct cmd *cmd);
+
 /* Sets the error text and returns -EINVAL, to be returned. Nothing of cmd_out is shown then, unless
  * it is already on its way. */
 int cmd_fail(struct cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));

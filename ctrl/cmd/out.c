@@ -31,12 +31,17 @@ struct out {
 
 struct out *out_open(enum out_format format, out_sink *sink, void *ctx)
 {
+	static const struct out_rendering *const renderings[] = {
+		[OUT_TEXT] = &out_rendering_text,
+		[OUT_JSON] = &out_rendering_json,
+		[OUT_LINE] = &out_rendering_line,
+	};
 	struct out *out = calloc(1, sizeof(*out));
 
 	if (!out)
 		return NULL;
 	out->format = format;
-	out->rendering = format == OUT_JSON ? &out_rendering_json : &out_rendering_text;
+	out->rendering = renderings[format];
 	out->sink = sink;
 	out->ctx = ctx;
 	out->pending = evbuffer_new();
@@ -71,6 +76,8 @@ static void flush(struct out *out, size_t keep_bytes)
 
 void out_abandon(struct out *out)
 {
+	if (!out)
+		return;
 	out->rendering->destroy(out->state);
 	evbuffer_free(out->pending);
 	free(out);

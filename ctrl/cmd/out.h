@@ -31,7 +31,11 @@
 
 struct out;
 
-enum out_format { OUT_TEXT, OUT_JSON };
+enum out_format {
+	OUT_TEXT,
+	OUT_JSON,
+	OUT_LINE, /* text on one line, "key=value ..."; values of the outermost object only */
+};
 
 typedef void out_sink(void *ctx, const char *text, size_t len_bytes);
 
@@ -39,7 +43,7 @@ typedef void out_sink(void *ctx, const char *text, size_t len_bytes);
 struct out *out_open(enum out_format format, out_sink *sink, void *ctx);
 void out_close(struct out *out);
 
-/* Frees and sends nothing. */
+/* Frees and sends nothing. NULL allowed. */
 void out_abandon(struct out *out);
 
 /* 0 or -ENOMEM: the output is not whole. */

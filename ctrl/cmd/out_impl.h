@@ -27,6 +27,6 @@ struct out_rendering {
 	int (*finish)(void *state, struct evbuffer *to);
 };
 
-extern const struct out_rendering out_rendering_text, out_rendering_json;
+extern const struct out_rendering out_rendering_text, out_rendering_json, out_rendering_line;
 
 #endif

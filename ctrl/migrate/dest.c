@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The destination's side of a move, in order: accept, receive (prepare, bulk, rounds, final, verify
+ * The destination's side of a move, in order: accept, prepare, bulk, receive (rounds, final, verify
  * as the source says), activate, done. What comes in is hostile until checked; a PASSIVE port sends
  * nothing and answers nothing. What is made here is dropped only when the source says so, or when
  * it turns out not to know the move.
@@ -31,12 +31,34 @@ void dest_port_look(struct move *move, struct move_port *p)
 		p->epoch = info.epoch;
 }
 
-bool dest_all_owned(const struct move *move)
+static bool port_prepared(const struct move_port *p)
+{
+	return p->prepared;
+}
+
+/* All of its sessions once, or it is past that. */
+static bool port_filled(const struct move_port *p)
+{
+	return p->walked || p->verified || p->final_loaded;
+}
+
+static bool port_never(const struct move_port *p)
+{
+	return false;
+}
+
+static bool all_owned_or(const struct move *move, bool (*there)(const struct move_port *p))
 {
 	for (uint32_t i = 0; i < move->n_ports; i++)
-		if (!move->port[i].port || port_role(&move->port[i]) != ROLE_OWNER)
+		if (!there(&move->port[i]) &&
+			(!move->port[i].port || port_role(&move->port[i]) != ROLE_OWNER))
 			return false;
 	return move->n_ports > 0;
+}
+
+bool dest_all_owned(const struct move *move)
+{
+	return all_owned_or(move, port_never);
 }
 
 int dest_refuse(struct move *move, int rc, const char *reason)
@@ -48,9 +70,10 @@ int dest_refuse(struct move *move, int rc, const char *reason)
 
 /* ---- receive ---- */
 
-static int dest_receive(struct move *move)
+/* What the source sends, until each port is that far or ours. */
+static int receive_until(struct move *move, bool (*there)(const struct move_port *p))
 {
-	while (!dest_all_owned(move)) {
+	while (!all_owned_or(move, there)) {
 		int rc = move_pump(move, move_now_ns(move) + TICK_NS);
 
 		if (rc == 0)
@@ -63,6 +86,21 @@ static int dest_receive(struct move *move)
 			return rc;
 	}
 	return 0;
+}
+
+static int dest_prepare(struct move *move)
+{
+	return receive_until(move, port_prepared);
+}
+
+static int dest_bulk(struct move *move)
+{
+	return receive_until(move, port_filled);
+}
+
+static int dest_receive(struct move *move)
+{
+	return receive_until(move, port_never);
 }
 
 /* ---- frames ---- */
@@ -95,11 +133,14 @@ static int frame_round(struct move *move, struct move_port *p, const struct fram
 {
 	struct wire_reader r;
 	struct wire_writer w;
+	uint64_t changed;
 
 	wire_reader_init(&r, frame->payload, frame->payload_bytes);
 	p->round = wire_get_varint(&r);
+	changed = wire_get_varint(&r);
 	if (!wire_reader_ok(&r))
 		return -EBADMSG;
+	move_event_round(p, p->round, changed);
 	w = move_writer(move);
 	wire_put_varint(&w, p->round);
 	wire_put_varint(&w, p->tally.count);
@@ -239,9 +280,11 @@ int dest_frame(struct move *move, const struct frame *frame)
 }
 
 const struct move_step move_dest_steps[] = {
-	{"accept", dest_accept, NULL, "accept"},
-	{"receive", dest_receive, dest_undo, "accept"},
-	{"activate", dest_activate, NULL, NULL},
-	{"done", dest_done, NULL, NULL},
-	{NULL, NULL, NULL, NULL},
+	{"accept", .run = dest_accept, .on_lost = "accept", .limit_ms = 30000},
+	{"prepare", .run = dest_prepare, .undo = dest_undo, .on_lost = "accept", .limit_ms = 30000},
+	{"bulk", .run = dest_bulk, .on_lost = "accept", .limit_ms = 600000},
+	{"receive", .run = dest_receive, .on_lost = "accept"},
+	{"activate", .run = dest_activate},
+	{"done", .run = dest_done},
+	{NULL},
 };

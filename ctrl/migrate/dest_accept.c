@@ -143,6 +143,7 @@ int dest_on_offer(struct move *move, const struct frame *frame)
 	snprintf(move->caller_id, sizeof(move->caller_id), "%s", offer.caller_id);
 	move->mode = (enum mover_mode)offer.mode;
 	move->claim = offer.flags & STREAM_OFFER_CLAIM;
+	move->resumed = offer.flags & STREAM_OFFER_RESUME;
 	/*
 	 * What was accepted once stays so, it may be ours by now; and a VM that runs here already
 	 * is no better off without the sessions that do fit.

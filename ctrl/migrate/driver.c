@@ -23,10 +23,13 @@ void move_changed(struct move *move)
 
 void move_phase(struct move *move, enum mover_phase phase)
 {
+	uint64_t now_ns = move_now_ns(move);
+
 	pthread_mutex_lock(&move->mover->lock);
 	if (move->phase != phase) {
 		move->phase = phase;
 		move->serial++;
+		move_event_add(move, MOVER_EVENT_PHASE, now_ns);
 		pthread_cond_broadcast(&move->mover->changed);
 	}
 	pthread_mutex_unlock(&move->mover->lock);
@@ -60,6 +63,62 @@ void move_reason_add(struct move *move, const char *format, ...)
 	va_end(args);
 }
 
+/* ---- limits of steps ---- */
+
+static void limit_set(struct move *move, const struct move_step *step, uint64_t now_ns)
+{
+	uint64_t limit_ms =
+		step->limit_is_pause ? move->mover->limits.pause_max_ms : step->limit_ms;
+
+	move->limit_from_ns = now_ns;
+	move->limit_ns = limit_ms * 1000000ULL;
+	move->late = false;
+}
+
+void move_limit_again(struct move *move)
+{
+	move->limit_from_ns = move_now_ns(move);
+}
+
+/* Can this side let go of the move, and nothing be lost by it? */
+static bool limit_may_fail(const struct move *move)
+{
+	if (move->past_freeze || (!move->source && (move->resumed || move->reconnects)))
+		return false;
+	for (uint32_t i = 0; i < move->n_ports; i++)
+		if (move->port[i].final_loaded)
+			return false;
+	return true;
+}
+
+int move_limit_look(struct move *move)
+{
+	const struct move_step *step = &move->steps[move->step];
+	uint64_t limit_ms = move->limit_ns / 1000000, now_ns = move_now_ns(move);
+
+	if (!move->limit_ns || now_ns - move->limit_from_ns < move->limit_ns)
+		return 0;
+	move->limit_ns = 0;
+	if (step->late == LATE_FAIL && limit_may_fail(move)) {
+		move_fail(move, "step %s: %s has not answered for %llu ms", step->name, move->peer,
+			(unsigned long long)limit_ms);
+		return -ETIME;
+	}
+	pthread_mutex_lock(&move->mover->lock);
+	move->late = true;
+	move->serial++;
+	move->mover->counts.alarms++;
+	move_event_add(move, MOVER_EVENT_LATE, now_ns);
+	pthread_cond_broadcast(&move->mover->changed);
+	pthread_mutex_unlock(&move->mover->lock);
+	mover_log(move->mover, PLUGIN_LOG_WARN, move->vm,
+		"move %s %s %s: step %s takes longer than %llu ms", move->id,
+		move->source ? "to" : "from", move->peer, step->name, (unsigned long long)limit_ms);
+	return 0;
+}
+
+/* ---- the walk ---- */
+
 /* The one writer of the step. */
 static void step_enter(struct move *move, uint32_t step)
 {
@@ -67,6 +126,7 @@ static void step_enter(struct move *move, uint32_t step)
 	struct move_time *last;
 
 	pthread_mutex_lock(&move->mover->lock);
+	limit_set(move, &move->steps[step], now_ns);
 	last = move->timeline_count ? &move->timeline[move->timeline_count - 1] : NULL;
 	if (last && !last->end_ns)
 		last->end_ns = now_ns;
@@ -75,6 +135,8 @@ static void step_enter(struct move *move, uint32_t step)
 	if (move->steps[step].name && move->timeline_count < MOVE_TIMELINE_MAX)
 		move->timeline[move->timeline_count++] =
 			(struct move_time){.step = move->steps[step].name, .start_ns = now_ns};
+	if (move->steps[step].name)
+		move_event_add(move, MOVER_EVENT_STEP, now_ns);
 	pthread_cond_broadcast(&move->mover->changed);
 	pthread_mutex_unlock(&move->mover->lock);
 }
@@ -88,8 +150,21 @@ static uint32_t step_index(const struct move_step *steps, const char *name)
 	return i;
 }
 
+/* The connection is lost: begin again where the step says. */
+static uint32_t step_lost(struct move *move, const struct move_step *steps, uint32_t step)
+{
+	uint64_t now_ns = move_now_ns(move);
+
+	pthread_mutex_lock(&move->mover->lock);
+	move->reconnects++;
+	move_event_add(move, MOVER_EVENT_LOST, now_ns);
+	pthread_mutex_unlock(&move->mover->lock);
+	return step_index(steps, steps[step].on_lost);
+}
+
 static void move_undo(struct move *move, const struct move_step *steps, uint32_t step)
 {
+	move->limit_ns = 0; /* what undoes has limits of its own */
 	for (uint32_t i = step + 1; i-- > 0;)
 		if (steps[i].undo)
 			steps[i].undo(move);
@@ -122,6 +197,7 @@ static void move_end(struct move *move, bool failed)
 	mover->counts.running--;
 	move->done = true;
 	move->serial++;
+	move_event_add(move, MOVER_EVENT_END, now_ns);
 	pthread_cond_broadcast(&mover->changed);
 	pthread_mutex_unlock(&mover->lock);
 	/* A connection that came too late: its other end hears so at once. */
@@ -159,8 +235,7 @@ void move_drive(struct move *move, const struct move_step *steps)
 		} else if (rc == MOVE_GOTO) {
 			step = step_index(steps, move->go_to);
 		} else if (rc == MOVE_LOST && steps[step].on_lost) {
-			move->reconnects++;
-			step = step_index(steps, steps[step].on_lost);
+			step = step_lost(move, steps, step);
 		} else {
 			if (rc == MOVE_LOST)
 				move_fail(move, "connection lost");

@@ -146,6 +146,9 @@ int move_pump(struct move *move, uint64_t until_ns)
 			return -ESHUTDOWN;
 		if (atomic_load(&move->abort) && !move->undone)
 			return -ECANCELED;
+		rc = move_limit_look(move);
+		if (rc != 0)
+			return rc;
 		if (move->channel) {
 			rc = link_alive(move, now_ns);
 			if (rc == 0)

@@ -16,11 +16,13 @@
 #include <stdatomic.h>
 
 #include "ctrl/channel/channel.h"
+#include "ctrl/migrate/credit.h"
 #include "ctrl/migrate/intake.h"
 #include "ctrl/migrate/mover.h"
 #include "ctrl/migrate/stream.h"
 
 #define MOVE_TIMELINE_MAX 64
+#define MOVE_EVENTS_MAX 64
 #define MOVE_PORTS_MAX STREAM_PORTS_MAX
 
 /* What a step returns beside 0 (go on) and -errno (fail). */
@@ -28,6 +30,12 @@ enum move_verdict {
 	MOVE_GOTO = 1, /* to move->go_to */
 	MOVE_LOST = 2, /* the connection is lost: step->on_lost, or fail */
 	MOVE_DONE = 3, /* nothing more to do: the rest is skipped */
+};
+
+/* What a step that takes longer than its limit leads to. */
+enum move_late {
+	LATE_FAIL, /* the move fails, as long as that is safe on this side; else as below */
+	LATE_ALARM, /* it is said, and the step goes on: only the VM or the other side can end it */
 };
 
 struct move;
@@ -39,6 +47,10 @@ struct move_step {
 		struct move *move); /* what this step made; called backwards from the failed one */
 	const char
 		*on_lost; /* the step to begin again at when the connection is lost; NULL: fail */
+	/* How long it may take, or in `follow` be without an answer. 0: no limit, or its own. */
+	uint32_t limit_ms;
+	bool limit_is_pause; /* pause_max_ms of the configuration instead */
+	enum move_late late;
 };
 extern const struct move_step move_source_steps[];
 extern const struct move_step move_dest_steps[];
@@ -81,7 +93,7 @@ struct move_port {
 	bool sweeps; /* D: there are sessions of before the running walk */
 	uint64_t round, round_done; /* sent, applied */
 	uint64_t changed; /* in the last round */
-	uint64_t round_sent_ns;
+	uint64_t round_sent_ns, round_took_ns;
 	bool final_sent, verified, committed;
 	uint64_t final_serial;
 	uint64_t epoch; /* of the new owner */
@@ -95,6 +107,16 @@ struct move_port {
 	uint64_t told_serial; /* D: of exchange_tell(); under mover->lock */
 	struct vswitch_counts before, after;
 	uint64_t stamp[MOMENT_COUNT];
+};
+
+struct move_event {
+	uint64_t at_ns; /* since the start */
+	enum mover_event_kind kind;
+	const char *step;
+	enum mover_phase phase;
+	bool behind;
+	const struct move_port *port;
+	uint64_t round, changed, sessions;
 };
 
 struct move_time {
@@ -125,14 +147,20 @@ struct move {
 	uint32_t step;
 	enum mover_phase phase;
 	bool done, behind;
+	bool late; /* the step has taken longer than its limit, and goes on */
 	char reason[STREAM_REASON_MAX];
 	uint64_t serial;
 	struct move_time timeline[MOVE_TIMELINE_MAX];
 	uint32_t timeline_count;
+	struct move_event events[MOVE_EVENTS_MAX]; /* the last ones, a ring */
+	uint64_t event_count;
 	uint64_t started_ns, ended_ns;
 	int64_t started_wall_s;
+	uint64_t credit_bytes_per_s; /* S: for the VM's memory; 0: no cap */
 	/* the move's thread */
 	const char *go_to;
+	struct credit credit; /* S */
+	uint64_t limit_from_ns, limit_ns; /* of the step; limit 0: none (any more) */
 	uint32_t n_ports;
 	struct move_port port[MOVE_PORTS_MAX];
 	struct section_map sections; /* of the offer; S: only those */
@@ -162,6 +190,17 @@ void move_reason_add(struct move *move, const char *format, ...)
 void move_phase(struct move *move, enum mover_phase phase);
 void move_changed(struct move *move); /* serial + 1, waiters woken */
 const char *move_step_name(const struct move *move);
+/* Has the step taken too long? Whoever waits asks. 0, or -ETIME: the move is to fail. */
+int move_limit_look(struct move *move);
+void move_limit_again(struct move *move); /* it got on */
+
+/* ---- events.c ---- */
+
+/* Under the lock; now_ns: move_now_ns() of before. */
+struct move_event *move_event_add(struct move *move, enum mover_event_kind kind, uint64_t now_ns);
+void move_event_sessions(struct move_port *p, enum mover_event_kind kind, uint64_t round,
+	uint64_t changed, uint64_t sessions);
+void move_event_round(struct move_port *p, uint64_t round, uint64_t changed);
 
 /* ---- link.c: what both sides do with their connection ---- */
 

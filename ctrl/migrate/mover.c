@@ -145,6 +145,7 @@ int move_launch(struct move *move, const struct move_step *steps)
 	move->phase = MOVER_FAILED;
 	move->mover->counts.running--;
 	move->mover->counts.failed++;
+	move_event_add(move, MOVER_EVENT_END, move_now_ns(move));
 	pthread_mutex_unlock(&move->mover->lock);
 	return -rc;
 }
@@ -165,6 +166,11 @@ struct move *mover_of_vport(struct mover *mover, const char *vport)
 			if (strcmp(move->port[i].name, vport) == 0)
 				return move;
 	return NULL;
+}
+
+uint64_t mover_now_ns(const struct mover *mover)
+{
+	return channel_world_now_ns(&mover->world);
 }
 
 struct loop *mover_loop(const struct mover *mover)

@@ -107,8 +107,12 @@ struct mover_view {
 	char id[37], vm[64], peer[64], step[24], reason[256];
 	char waits_for[128]; /* what has to happen elsewhere; empty: it is at work, or over */
 	bool source, done, behind;
+	bool late; /* its step takes longer than it should, and goes on */
 	enum mover_phase phase;
-	uint64_t serial; /* grows with each change of anything else */
+	uint64_t serial; /* grows with each change of anything above */
+	uint64_t events; /* so far */
+	uint64_t started_ns; /* by mover_now_ns() */
+	uint64_t credit_bytes_per_s; /* S: what its VM's memory may take now; 0: no cap */
 };
 /* id: the move's or the caller's. -ENOENT. */
 int mover_view(struct mover *mover, const char *id, struct mover_view *view);
@@ -116,12 +120,41 @@ int mover_view(struct mover *mover, const char *id, struct mover_view *view);
 int mover_wait(struct mover *mover, const char *id, uint64_t serial, uint32_t timeout_ms,
 	struct mover_view *view);
 
+/* What happened in a move, in order. The last is the end. */
+enum mover_event_kind {
+	MOVER_EVENT_STEP, /* one begins */
+	MOVER_EVENT_WALK, /* all sessions of a vport have been sent, or are here */
+	MOVER_EVENT_ROUND, /* of changes, taken by the destination */
+	MOVER_EVENT_PHASE,
+	MOVER_EVENT_BEHIND, /* or not any more */
+	MOVER_EVENT_LOST, /* the connection */
+	MOVER_EVENT_LATE, /* a step has taken longer than it may; reason says which */
+	MOVER_EVENT_END,
+};
+const char *mover_event_name(enum mover_event_kind kind);
+
+struct mover_event {
+	uint64_t number; /* from 1 */
+	uint64_t at_ns; /* since the move was started */
+	enum mover_event_kind kind;
+	const char *step;
+	enum mover_phase phase;
+	bool behind;
+	char port[64]; /* and what follows: of WALK and ROUND */
+	uint64_t round, changed, sessions;
+	char reason[256];
+};
+/* The first that is still remembered behind number `after`. -EAGAIN: there is none yet; -ENOENT. */
+int mover_event_next(
+	struct mover *mover, const char *id, uint64_t after, struct mover_event *event);
+
 /*
  * What the VM's agent says (ctrl/vmagent/README.md): phases of the VM, with facts as JSON for the
  * report. A phase that is not known, or of a move that is not known, is ignored.
  */
 void mover_agent_phase(struct mover *mover, const char *id, const char *phase, const char *facts);
 
+uint64_t mover_now_ns(const struct mover *mover);
 struct loop *mover_loop(const struct mover *mover);
 struct engine *mover_engine(const struct mover *mover);
 

@@ -97,8 +97,12 @@ static void view_fill(const struct move *move, struct mover_view *view)
 	view->source = move->source;
 	view->done = move->done;
 	view->behind = move->behind;
+	view->late = move->late;
+	view->credit_bytes_per_s = move->credit_bytes_per_s;
 	view->phase = move->phase;
 	view->serial = move->serial + 1;
+	view->events = move->event_count;
+	view->started_ns = move->started_ns;
 	view_waits(move, view);
 }
 

@@ -160,6 +160,8 @@ static int frame_round_done(struct move *move, struct move_port *p, const struct
 		return -EBADMSG;
 	if (!move->round_trip_ns || took_ns < move->round_trip_ns)
 		move->round_trip_ns = took_ns;
+	p->round_took_ns = took_ns;
+	move_event_round(p, p->round_done, p->changed);
 	return 0;
 }
 
@@ -216,13 +218,18 @@ int source_frame(struct move *move, const struct frame *frame)
 }
 
 const struct move_step move_source_steps[] = {
-	{"admit", source_admit, source_admit_undo, NULL},
-	{"connect", source_connect, NULL, "connect"},
-	{"prepare", source_prepare, source_prepare_undo, "connect"},
-	{"bulk", source_bulk_step, source_bulk_undo, "connect"},
-	{"follow", source_follow, source_follow_undo, "connect"},
-	{"final", source_final_step, NULL, "connect"},
-	{"commit", source_commit, NULL, "connect"},
-	{"moved", source_moved, NULL, NULL},
-	{NULL, NULL, NULL, NULL},
+	{"admit", .run = source_admit, .undo = source_admit_undo},
+	{"connect", .run = source_connect, .on_lost = "connect", .limit_ms = 30000},
+	{"prepare", .run = source_prepare, .undo = source_prepare_undo, .on_lost = "connect",
+		.limit_ms = 30000},
+	{"bulk", .run = source_bulk_step, .undo = source_bulk_undo, .on_lost = "connect",
+		.limit_ms = 600000},
+	{"follow", .run = source_follow, .undo = source_follow_undo, .on_lost = "connect",
+		.limit_ms = 30000},
+	{"final", .run = source_final_step, .on_lost = "connect", .limit_is_pause = true,
+		.late = LATE_ALARM},
+	{"commit", .run = source_commit, .on_lost = "connect", .limit_is_pause = true,
+		.late = LATE_ALARM},
+	{"moved", .run = source_moved},
+	{NULL},
 };

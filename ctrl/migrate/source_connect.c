@@ -99,6 +99,7 @@ int source_connect(struct move *move)
 	pthread_mutex_lock(&move->mover->lock);
 	move->reason[0] = '\0';
 	pthread_mutex_unlock(&move->mover->lock);
+	move_limit_again(move); /* to connect has a limit of its own */
 	rc = offer_send(move);
 	while (rc == 0 && !move->accepted)
 		rc = move_pump(move, move_now_ns(move) + RETRY_NS);

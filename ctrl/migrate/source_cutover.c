@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 
+#include "ctrl/migrate/credit.h"
 #include "ctrl/migrate/source_impl.h"
 
 #define ROUND_MIN_NS 5000000ULL
 #define ROUND_MAX_NS 50000000ULL
+#define ROUND_SLOW_NS 30000000ULL /* to hear that a round was taken */
 #define READY_CHANGED 10000 /* residual of a round that the final may have */
 #define TAKE_BACK_NS 200000000ULL
 
@@ -141,13 +143,70 @@ static uint64_t round_pause_ns(const struct move *move)
 
 static void behind_set(struct move *move, bool behind)
 {
+	uint64_t now_ns = move_now_ns(move);
+
 	if (move->behind == behind)
 		return;
 	pthread_mutex_lock(&move->mover->lock);
 	move->behind = behind;
 	move->serial++;
+	move_event_add(move, MOVER_EVENT_BEHIND, now_ns);
 	pthread_cond_broadcast(&move->mover->changed);
 	pthread_mutex_unlock(&move->mover->lock);
+}
+
+/* Do the sessions of a VM get through as they should, or is the way full of its memory? */
+static bool rounds_slow(const struct move *move)
+{
+	uint64_t now_ns = move_now_ns(move);
+
+	for (uint32_t i = 0; i < move->n_ports; i++) {
+		const struct move_port *p = &move->port[i];
+
+		if (p->committed || port_frozen(p) || p->round == 0)
+			continue;
+		if (p->changed > READY_CHANGED || p->round_took_ns > ROUND_SLOW_NS ||
+			(p->round_done != p->round && now_ns - p->round_sent_ns > ROUND_SLOW_NS))
+			return true;
+	}
+	return false;
+}
+
+/* How many moves share what memory may take. Under the lock. */
+static uint32_t credit_sharers(const struct move *move)
+{
+	uint32_t n = 0;
+
+	for (const struct move *other = move->mover->moves; other; other = other->next)
+		n += other->source && !other->done && other->mode == MOVER_AGENT;
+	return n;
+}
+
+/* The VM's memory yields to its sessions. */
+static void credit_look(struct move *move)
+{
+	struct mover *mover = move->mover;
+	struct bandwidth_stats stats;
+	struct credit_world world;
+	uint64_t before = move->credit_bytes_per_s, now, now_ns = move_now_ns(move);
+
+	if (move->mode != MOVER_AGENT)
+		return;
+	bandwidth_stats(mover->bandwidth, &stats);
+	world.cap_bytes_per_s = stats.rate_bytes_per_s;
+	world.sessions_bytes = stats.taken_bytes[BANDWIDTH_SESSIONS];
+	world.slow = rounds_slow(move);
+	pthread_mutex_lock(&mover->lock);
+	world.sharers = credit_sharers(move);
+	now = credit_step(&move->credit, &world, now_ns);
+	move->credit_bytes_per_s = now;
+	if (credit_differs(before, now)) {
+		move->serial++;
+		pthread_cond_broadcast(&mover->changed);
+	} else {
+		move->credit_bytes_per_s = before;
+	}
+	pthread_mutex_unlock(&mover->lock);
 }
 
 int source_follow(struct move *move)
@@ -165,9 +224,10 @@ int source_follow(struct move *move)
 			return 0;
 		rc = rounds_run(move);
 		while (rc == 0 && !rounds_done(move) && !source_any_frozen(move)) {
-			rc = move_pump(move, move_now_ns(move) + RETRY_NS);
+			rc = move_pump(move, move_now_ns(move) + ROUND_SLOW_NS);
 			if (rc == 0)
 				rc = source_look(move) < 0 ? -EIO : 0;
+			credit_look(move);
 		}
 		if (rc == 0 && !ready && rounds_small(move, READY_CHANGED)) {
 			rc = source_ready(move);
@@ -175,6 +235,8 @@ int source_follow(struct move *move)
 		}
 		if (rc != 0)
 			return rc;
+		move_limit_again(move);
+		credit_look(move);
 		behind_set(move, ready && !rounds_small(move, READY_CHANGED * 4));
 		next_ns = move_now_ns(move) + (ready ? round_pause_ns(move) : ROUND_MIN_NS);
 		if (!source_any_frozen(move))

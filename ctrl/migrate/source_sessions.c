@@ -66,7 +66,7 @@ static int source_glance(struct move *move)
 	if (atomic_load(&move->stop) || atomic_load(&move->abort) ||
 		channel_has_input(move->channel))
 		return move_pump(move, 0);
-	return 0;
+	return move_limit_look(move);
 }
 
 static int send_walk(struct move *move, struct move_port *p, uint64_t *counter)
@@ -96,8 +96,10 @@ int source_bulk(struct move *move, struct move_port *p)
 {
 	int rc = send_walk(move, p, &p->sessions.bulk);
 
-	if (rc == 0)
+	if (rc == 0) {
 		p->walked = true;
+		move_event_sessions(p, MOVER_EVENT_WALK, 0, p->tally.count, p->tally.count);
+	}
 	return rc;
 }
 

@@ -101,48 +101,12 @@ static void a_delta_beside_memory_waits_for_one_frame_at_most(void **state)
 	bandwidth_free(bw);
 }
 
-static void credit_is_all_memory_may_take(void **state)
-{
-	struct bandwidth *bw = bandwidth_new(0);
-	struct bandwidth_stats stats;
-
-	bandwidth_use_credit(bw, true);
-	assert_int_not_equal(bandwidth_take(bw, BANDWIDTH_MEMORY, FRAME, S), 0);
-	assert_int_equal(bandwidth_take(bw, BANDWIDTH_SESSIONS, FRAME, S), 0);
-	bandwidth_credit(bw, 10 * FRAME + 1);
-	for (int i = 0; i < 11; i++) /* the last one overdraws */
-		assert_int_equal(bandwidth_take(bw, BANDWIDTH_MEMORY, FRAME, S), 0);
-	assert_int_not_equal(bandwidth_take(bw, BANDWIDTH_MEMORY, FRAME, S), 0);
-	bandwidth_credit(bw, FRAME - 1); /* pays the overdraft, no more */
-	assert_int_not_equal(bandwidth_take(bw, BANDWIDTH_MEMORY, 1, S), 0);
-	bandwidth_stats(bw, &stats);
-	assert_int_equal(stats.taken_bytes[BANDWIDTH_MEMORY], 11 * FRAME);
-	assert_int_equal(stats.credit_bytes, 0);
-	bandwidth_free(bw);
-}
-
-static void grants_come_out_of_the_same_bucket(void **state)
-{
-	struct bandwidth *bw = bandwidth_new(rate);
-	uint64_t granted = 0;
-
-	for (uint64_t now_ns = S; now_ns < 2 * S; now_ns += MS)
-		granted += bandwidth_grant(bw, 10 << 20, now_ns);
-	assert_in_range(granted, rate - FRAME, rate + rate / 100);
-	/* Sessions that were told to wait stop the grants. */
-	assert_int_equal(bandwidth_take(bw, BANDWIDTH_SESSIONS, 4 << 20, 2 * S), 0);
-	assert_int_not_equal(bandwidth_take(bw, BANDWIDTH_SESSIONS, FRAME, 2 * S), 0);
-	assert_int_equal(bandwidth_grant(bw, FRAME, 2 * S + MS), 0);
-	bandwidth_free(bw);
-}
-
 static void memory_that_is_held_gets_nothing_until_it_is_let_go(void **state)
 {
 	struct bandwidth *bw = bandwidth_new(rate);
 
 	bandwidth_hold_memory(bw, true);
 	assert_int_not_equal(bandwidth_take(bw, BANDWIDTH_MEMORY, 1, S), 0);
-	assert_int_equal(bandwidth_grant(bw, 1, S), 0);
 	assert_int_equal(bandwidth_take(bw, BANDWIDTH_SESSIONS, 1, S), 0);
 	bandwidth_hold_memory(bw, false);
 	assert_int_equal(bandwidth_take(bw, BANDWIDTH_MEMORY, 1, S), 0);
@@ -169,8 +133,6 @@ int main(void)
 		cmocka_unit_test(small_slow_steps_add_up_to_the_rate),
 		cmocka_unit_test(sessions_come_before_memory),
 		cmocka_unit_test(a_delta_beside_memory_waits_for_one_frame_at_most),
-		cmocka_unit_test(credit_is_all_memory_may_take),
-		cmocka_unit_test(grants_come_out_of_the_same_bucket),
 		cmocka_unit_test(memory_that_is_held_gets_nothing_until_it_is_let_go),
 		cmocka_unit_test(a_new_rate_counts_at_once),
 	};

@@ -55,6 +55,8 @@ static const struct row {
 	/* The destination serves. */
 	{"source", "moved", MOVES, MOVES, MOVES, MOVES, MOVES_BARE},
 	{"destination", "accept", MOVES, MOVES, MOVES, STAYS_BARE, MOVES},
+	{"destination", "prepare", MOVES, MOVES, MOVES, STAYS_BARE, MOVES},
+	{"destination", "bulk", MOVES, MOVES, MOVES, STAYS_BARE, MOVES},
 	{"destination", "receive", MOVES, MOVES, MOVES, STAYS_BARE, MOVES},
 	{"destination", "activate", MOVES, MOVES, MOVES, MOVES, MOVES_BARE},
 	{"destination", "done", MOVES, MOVES, MOVES, MOVES, MOVES_BARE},
