@@ -3,7 +3,7 @@
  * ferry-replay: captures through the real engine, on a virtual clock. See README.md.
  *
  * Order of life: options, every capture read to its end (nothing is replayed of a set in which one
- * is broken), config, EAL, engine, run, summary.
+ * is broken), config, EAL (once for a batch), engine, run, summary.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "ctrl/replay/batch.h"
 #include "ctrl/replay/move.h"
 #include "ctrl/replay/options.h"
 #include "ctrl/replay/play.h"
@@ -48,7 +49,13 @@ struct replay {
 	struct play_event reloads[OPTIONS_EVENTS_MAX];
 	unsigned int reloads_done;
 	struct config *old[OPTIONS_EVENTS_MAX]; /* freed at the end */
+	struct process *process;
+};
+
+/* What replays of one process share: EAL starts once and never again. */
+struct process {
 	bool eal;
+	uint32_t memory_mb;
 };
 
 static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
@@ -176,6 +183,25 @@ static void engine_says(
 		say("%s: %s", object ? object : "engine", text);
 }
 
+static int eal_begin(struct replay *r, char *error, size_t error_len)
+{
+	struct process *process = r->process;
+	uint32_t memory_mb = r->config->dpdk.memory_mb;
+	int rc;
+
+	if (process->eal && memory_mb > process->memory_mb) {
+		snprintf(error, error_len, "needs %u MiB, the batch was begun with %u", memory_mb,
+			process->memory_mb);
+		return -ENOMEM;
+	}
+	if (process->eal)
+		return 0;
+	rc = eal_start(r->config, "replay", error, error_len);
+	process->eal = rc == 0;
+	process->memory_mb = memory_mb;
+	return rc;
+}
+
 static int engine_begin(struct replay *r, char *error, size_t error_len)
 {
 	struct move_params moving = {.migrate = &r->options.migrate,
@@ -189,9 +215,8 @@ static int engine_begin(struct replay *r, char *error, size_t error_len)
 		.ring_ports = true,
 		.engine_name = "replay",
 	};
-	int rc = eal_start(r->config, "replay", error, error_len);
+	int rc = eal_begin(r, error, error_len);
 
-	r->eal = rc == 0;
 	r->clock.now_ns = 1;
 	if (rc != 0)
 		return rc;
@@ -286,8 +311,6 @@ static int end(struct replay *r)
 		move_destroy(r->move);
 	else
 		setup_destroy(r->setup[0]);
-	if (r->eal)
-		eal_stop();
 	timeline_destroy(r->timeline);
 	config_free(r->config);
 	for (unsigned int i = 0; i < OPTIONS_EVENTS_MAX; i++)
@@ -297,14 +320,34 @@ static int end(struct replay *r)
 	return rc;
 }
 
+static int replay_once(void *arg, int argc, char **argv)
+{
+	struct replay *replay = calloc(1, sizeof(*replay));
+	int code, rc;
+
+	if (!replay)
+		return EXIT_FAILED;
+	replay->process = arg;
+	rc = options_parse(&replay->options, argc, argv);
+	if (rc != 0) {
+		free(replay);
+		return rc > 0 ? EXIT_OK : EXIT_OPTIONS;
+	}
+	code = run(replay);
+	if (end(replay) != 0 && code == EXIT_OK)
+		code = EXIT_FAILED;
+	free(replay);
+	return code;
+}
+
 int main(int argc, char **argv)
 {
-	static struct replay replay;
-	int code;
-	int rc = options_parse(&replay.options, argc, argv);
+	struct process process = {0};
+	int code = argc == 2 && strcmp(argv[1], "--batch") == 0
+			   ? batch_run(stdin, stdout, replay_once, &process)
+			   : replay_once(&process, argc, argv);
 
-	if (rc != 0)
-		return rc > 0 ? EXIT_OK : EXIT_OPTIONS;
-	code = run(&replay);
-	return end(&replay) != 0 && code == EXIT_OK ? EXIT_FAILED : code;
+	if (process.eal)
+		eal_stop();
+	return code;
 }

@@ -46,6 +46,13 @@ void options_usage(FILE *out)
 	      "100) before\n"
 	      "      --no-resolve         do not answer the uplink's ARP and ND\n"
 	      "      --plugin-dir DIR     where NAME.so of a plugin is looked for\n"
+	      "   or: ferry-replay --batch\n"
+	      "                           many replays in one process, which start faster: reads "
+	      "their\n"
+	      "                           arguments, one a line, an empty line behind each "
+	      "replay's, "
+	      "and ends\n"
+	      "                           what each prints with a line `= EXIT-CODE`\n"
 	      "\n"
 	      "exit codes: 0 all was replayed, 1 the replay failed (output, memory, engine),\n"
 	      "  2 bad options, 3 bad config, 4 a capture cannot be replayed (nothing was), 5 a "
@@ -249,6 +256,7 @@ int options_parse(struct replay_options *o, int argc, char **argv)
 	};
 	int c, rc;
 
+	optind = 0; /* begin anew */
 	*o = (struct replay_options){
 		.max_gap_ns = MAX_GAP_NS, .loops = 1, .plugin_dir = getenv("FERRY_PLUGIN_DIR")};
 	while ((c = getopt_long(argc, argv, "c:hV", longs, NULL)) != -1) {

@@ -8,7 +8,6 @@ A test is a function test_* of CASE_DIR/case.py; it gets a kit.Case and is named
 import argparse
 import importlib.util
 import os
-import subprocess
 import sys
 import traceback
 
@@ -36,7 +35,7 @@ def run_one(test, directory, options):
         test(case)
     except kit.Skip as skip:
         return "skip", str(skip)
-    except (kit.Failure, subprocess.TimeoutExpired) as failure:
+    except kit.Failure as failure:
         return "not ok", str(failure)
     except Exception:  # pylint: disable=broad-except
         return "not ok", traceback.format_exc()
@@ -52,6 +51,7 @@ def main():
     parser.add_argument("--only", default="", help="run tests with this word in their sentence")
     parser.add_argument("cases", nargs="+")
     options = parser.parse_args()
+    options.program = kit.Program(options.program)
     number = failed = 0
     for directory in options.cases:
         name, tests = load(directory)
@@ -68,6 +68,10 @@ def main():
             if why:
                 failed += 1
                 print("\n".join("# " + line for line in why.splitlines()), flush=True)
+    why = options.program.close()
+    if why:
+        number, failed = number + 1, failed + 1
+        print(f"not ok {number} - ferry-replay ends in good order\n# " + why.replace("\n", "\n# "))
     print(f"1..{number}")
     return 1 if failed or number == 0 else 0
 
