@@ -104,10 +104,21 @@ static void known_set(
 	snprintf(known->host, sizeof(known->host), "%s", host);
 }
 
+/* A peer says that it owns something. */
+struct owner_word {
+	const char *host;
+	const struct in6_addr *vtep;
+	const struct vswitch_identity *id;
+	uint64_t epoch;
+};
+
 /* A vport of ours: what the new owner's word means for it. */
-static void local_take(struct mover *mover, struct vswitch_port *port, const char *host,
-	const struct in6_addr *vtep, uint64_t epoch)
+static void local_take(
+	struct mover *mover, struct vswitch_port *port, const struct owner_word *word)
 {
+	const struct in6_addr *vtep = word->vtep;
+	const char *host = word->host;
+	uint64_t epoch = word->epoch;
 	const struct vswitch *v = &mover->vswitch;
 	struct vswitch_port_info info;
 
@@ -148,6 +159,10 @@ static void local_take(struct mover *mover, struct vswitch_port *port, const cha
 		v->ops->relay_to(v->ctx, port, vtep);
 		mover_store_owner(mover, info.name, host, vtep, "");
 		break;
+	case ROLE_PASSIVE:
+		/* It waits here for a VM that others of this host talk to. */
+		v->ops->located(v->ctx, word->id, vtep, epoch);
+		break;
 	default:
 		break;
 	}
@@ -163,7 +178,7 @@ void peer_take(
 	if (!mover_peer_vtep(mover, host, &vtep))
 		return;
 	if (port)
-		local_take(mover, port, host, &vtep, epoch);
+		local_take(mover, port, &(struct owner_word){host, &vtep, id, epoch});
 	else
 		v->ops->located(v->ctx, id, &vtep, epoch);
 }

@@ -105,6 +105,48 @@ static void a_peer_that_a_reload_takes_away_is_heard_no_more(void **state)
 	fake_lab_free(&lab);
 }
 
+/* A datagram from L at host 1 to V; true when it came out of V's port at `host`. */
+static bool l_reaches_v(uint32_t host)
+{
+	const struct fake_packet p = {.src_mac = "02:00:00:00:00:08",
+		.dst_mac = "02:00:00:00:00:05",
+		.src = "10.0.0.8",
+		.dst = "10.0.0.5",
+		.sport = 7,
+		.dport = 7000,
+		.payload = "x",
+		.payload_len = 1};
+
+	fake_lab_drain(&lab, host, "v");
+	fake_lab_send(&lab, 1, "l", &p);
+	return fake_lab_drain(&lab, host, "v") == 1;
+}
+
+/* Both have V in their file: at host 1 it waits for a move that nobody has begun. */
+static void a_neighbour_reaches_a_vm_whose_own_vport_waits_beside_it(void **state)
+{
+	(void)state;
+	fake_lab_new(&lab, 2);
+	lab.quiet = true;
+	lab.vports[0] = FAKE_LAB_VM;
+	lab.vports[1] = FAKE_LAB_VM
+		"  - {name: l, vpc: shop, mac: '02:00:00:00:00:08', ips: [10.0.0.8], port: {path: "
+		"/tmp/l.sock}}\n";
+	fake_lab_start(&lab, 0);
+	fake_lab_start(&lab, 1);
+	fake_lab_rings(&lab, 0, "v", true);
+	fake_lab_rings(&lab, 1, "l", true);
+	assert_true(fake_lab_until(&lab, knows, NULL, 5000));
+	fake_lab_run_ms(&lab, 50);
+	assert_int_equal(fake_lab_role(&lab, 1, "v"), ROLE_PASSIVE);
+	assert_true(l_reaches_v(0));
+	fake_lab_migrate(&lab, 0, 1, "v");
+	assert_true(l_reaches_v(1));
+	fake_lab_migrate(&lab, 1, 0, "v");
+	assert_true(l_reaches_v(0));
+	fake_lab_free(&lab);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -116,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_peer_that_a_reload_brings_is_told_at_once),
 		cmocka_unit_test(a_peer_that_a_reload_takes_away_is_heard_no_more),
+		cmocka_unit_test(a_neighbour_reaches_a_vm_whose_own_vport_waits_beside_it),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
