@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ struct agent_entry *agent_find_vm(struct agent *agent, const char *vm)
 	struct agent_entry *entry;
 
 	STAILQ_FOREACH (entry, &agent->moves, next)
-		if (strcmp(move_identity(entry->move)->vm, vm) == 0 && !move_ended(entry->move))
+		if (strcmp(move_identity(entry->move)->vm, vm) == 0 && !move_settled(entry->move))
 			return entry;
 	return NULL;
 }
@@ -52,17 +53,35 @@ static void remember(struct agent *agent, json_t *report)
 void agent_reap(struct agent *agent)
 {
 	struct agent_entry *entry = STAILQ_FIRST(&agent->moves), *next;
+	unsigned int i = 0;
+	pid_t child;
 
 	for (; entry != NULL; entry = next) {
 		next = STAILQ_NEXT(entry, next);
 		if (entry->users != 0 || !move_ended(entry->move))
 			continue;
 		remember(agent, move_report(entry->move));
+		child = move_child(entry->move);
+		if (child != 0 && agent->n_children < AGENT_CHILDREN_MAX)
+			agent->children[agent->n_children++] = child;
 		STAILQ_REMOVE(&agent->moves, entry, agent_entry, next);
 		agent->n_moves--;
 		move_destroy(entry->move);
 		free(entry);
 	}
+	while (i < agent->n_children) {
+		if (waitpid(agent->children[i], NULL, WNOHANG) != 0)
+			agent->children[i] = agent->children[--agent->n_children];
+		else
+			i++;
+	}
+}
+
+void agent_child_ended(struct agent *agent)
+{
+	pthread_mutex_lock(&agent->lock);
+	agent_reap(agent);
+	pthread_mutex_unlock(&agent->lock);
 }
 
 int agent_add(struct agent *agent, const struct move_options *wanted, struct agent_entry **out)
@@ -93,14 +112,22 @@ int agent_add(struct agent *agent, const struct move_options *wanted, struct age
 	return 0;
 }
 
-static void take_up(void *ctx, const struct record *record)
+static void take_up(void *ctx, const char *id, const struct record *record)
 {
 	struct agent *agent = ctx;
-	struct move_options wanted = {.record = *record, .policy = agent->options->policy};
+	struct move_options wanted = {.policy = agent->options->policy};
 	struct agent_entry *entry;
 	json_t *report;
 	int err;
 
+	if (record == NULL) {
+		log_err(agent->log, NULL,
+			"the record of move %s cannot be read: if its VM is paused, look at both "
+			"hosts",
+			id);
+		return;
+	}
+	wanted.record = *record;
 	if (record->ended) {
 		if (record->saved_at_s + RECORD_KEEP_S < (uint64_t)time(NULL))
 			record_remove(agent->options->state_dir, record->id);
@@ -118,6 +145,30 @@ static void take_up(void *ctx, const struct record *record)
 			handover_mark_name(record->mark));
 }
 
+/* The state directory, and what its records say is unfinished. */
+static int agent_take_over(struct agent *agent, char *why, size_t why_size)
+{
+	const char *directory = agent->options->state_dir;
+	int err;
+
+	mkdir(directory, 0700);
+	agent->state_fd = record_claim(directory);
+	if (agent->state_fd == -EWOULDBLOCK) {
+		snprintf(why, why_size, "%s: another ferry-vmagent uses it", directory);
+		return -EBUSY;
+	}
+	err = agent->state_fd < 0 ? agent->state_fd : 0;
+	if (err == 0 && access(directory, W_OK))
+		log_err(agent->log, NULL, "%s cannot be written: no VM will be moved", directory);
+	pthread_mutex_lock(&agent->lock);
+	if (err == 0)
+		err = record_each(directory, take_up, agent);
+	pthread_mutex_unlock(&agent->lock);
+	if (err)
+		snprintf(why, why_size, "%s: %s", directory, strerror(-err));
+	return err;
+}
+
 int agent_create(const struct agent_setup *setup, struct agent **out, char *why, size_t why_size)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
@@ -128,17 +179,13 @@ int agent_create(const struct agent_setup *setup, struct agent **out, char *why,
 	agent->options = setup->options;
 	agent->channels = setup->channels;
 	agent->log = setup->log;
+	agent->state_fd = -1;
 	agent->history = json_array();
 	STAILQ_INIT(&agent->moves);
 	pthread_mutex_init(&agent->lock, NULL);
-	mkdir(setup->options->state_dir, 0700);
 	mkdir(setup->options->run_dir, 0700);
-	pthread_mutex_lock(&agent->lock);
-	err = record_each(setup->options->state_dir, take_up, agent);
-	pthread_mutex_unlock(&agent->lock);
-	if (err)
-		snprintf(why, why_size, "%s: %s", setup->options->state_dir, strerror(-err));
-	else
+	err = agent_take_over(agent, why, why_size);
+	if (err == 0)
 		err = agent_door_open(agent, why, why_size);
 	if (err) {
 		agent_destroy(agent);
@@ -166,6 +213,8 @@ void agent_destroy(struct agent *agent)
 		free(entry);
 	}
 	json_decref(agent->history);
+	if (agent->state_fd >= 0)
+		close(agent->state_fd);
 	pthread_mutex_destroy(&agent->lock);
 	free(agent);
 }
@@ -176,6 +225,11 @@ static void make_id(struct agent *agent, const char *vm, char *id)
 		++agent->serial);
 }
 
+static bool same_move(const struct record *record, const struct agent_request *request)
+{
+	return strcmp(record->vm, request->vm) == 0 && strcmp(record->peer, request->host) == 0;
+}
+
 static int start_locked(struct agent *agent, const struct agent_request *request, char *id)
 {
 	struct move_options wanted = {.policy = agent->options->policy,
@@ -183,6 +237,7 @@ static int start_locked(struct agent *agent, const struct agent_request *request
 		.leave = request->leave};
 	struct record *record = &wanted.record, old;
 	struct agent_entry *entry;
+	int err;
 
 	if (request->id != NULL)
 		snprintf(id, HANDOVER_ID_MAX, "%s", request->id);
@@ -190,9 +245,12 @@ static int start_locked(struct agent *agent, const struct agent_request *request
 		make_id(agent, request->vm, id);
 	entry = agent_find(agent, id);
 	if (entry != NULL)
-		return strcmp(move_identity(entry->move)->vm, request->vm) ? -EEXIST : 0;
-	if (record_load(agent->options->state_dir, id, &old) == 0)
-		return strcmp(old.vm, request->vm) ? -EEXIST : 0;
+		return same_move(move_identity(entry->move), request) ? 0 : -EEXIST;
+	err = record_load(agent->options->state_dir, id, &old);
+	if (err != -ENOENT)
+		return err ? err : same_move(&old, request) ? 0 : -EEXIST;
+	if (!options_know_peer(agent->options, request->host))
+		return -EHOSTUNREACH;
 	if (request->downtime_limit_ms >= 0)
 		wanted.policy.downtime_limit_ms = request->downtime_limit_ms;
 	if (request->zstd_level >= 0)

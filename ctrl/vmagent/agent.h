@@ -38,10 +38,13 @@ void agent_destroy(struct agent *agent);
 
 /*
  * Starts a move, or finds the one of that id. id gets its name (HANDOVER_ID_MAX bytes).
- * -EBUSY: a move of it is under way; -EINVAL: not a usable name; -EEXIST: the
- * id belongs to another VM's move.
+ * -EBUSY: a move of it is under way; -EINVAL: not a usable name; -EEXIST: the id belongs to another
+ * VM's move, or to one to another host; -EPROTO: its record cannot be read; -EHOSTUNREACH: no such
+ * peer.
  */
 int agent_start(struct agent *agent, const struct agent_request *request, char *id);
+/* A child of this process has ended, perhaps the QEMU that a start hook became. */
+void agent_child_ended(struct agent *agent);
 /* By id, or by VM for its move under way. -ENOENT. */
 int agent_abort(struct agent *agent, const char *name, const char *reason);
 int agent_resolve(struct agent *agent, const char *name, bool run);

@@ -11,6 +11,7 @@
 
 #define AGENT_MOVES_MAX 16
 #define AGENT_HISTORY_MAX 64
+#define AGENT_CHILDREN_MAX 4096 /* VMs that this agent has started and that run */
 
 struct agent_entry {
 	STAILQ_ENTRY(agent_entry) next;
@@ -22,11 +23,14 @@ struct agent {
 	const struct vmagent_options *options;
 	struct channel_host *channels;
 	struct log_module *log;
+	int state_fd; /* the state directory is ours while it is open */
 
 	pthread_mutex_t lock; /* over all that follows */
 	STAILQ_HEAD(, agent_entry) moves;
 	unsigned int n_moves;
 	json_t *history;
+	pid_t children[AGENT_CHILDREN_MAX]; /* of ended moves: hooks, and QEMUs they became */
+	unsigned int n_children;
 	unsigned int serial; /* of ids made here */
 	bool stopping;
 	struct channel_listener *listener;

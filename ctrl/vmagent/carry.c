@@ -18,6 +18,8 @@
 #define MAIN_TAKEN_MS 5000
 #define SOCKET_BYTES (1 << 20)
 #define FINISH_MS 2000
+#define ACCEPT_PAUSE_US 10000
+#define CONNECT_PAUSE_US 1000
 
 struct stream_thread {
 	struct carry *carry;
@@ -164,6 +166,8 @@ static void *acceptor_main(void *arg)
 		fd = accept4(carry->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
 			stream_start(carry, fd);
+		else
+			usleep(ACCEPT_PAUSE_US); /* no file left, perhaps: it stays readable */
 	}
 	return NULL;
 }
@@ -239,19 +243,23 @@ void carry_count(const struct carry *carry, uint64_t *memory_bytes, uint64_t *wi
 	*wire_bytes = carry->wire_bytes;
 }
 
+/* To QEMU, which may be slow to accept: then its backlog is full and a plain connect() hangs. */
 static int carry_connect(struct carry *carry)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
 
 	if (fd < 0)
 		return -errno;
 	strcpy(address.sun_path, carry->path);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		int err = -errno;
-
-		close(fd);
-		return err;
+	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		err = errno == EAGAIN && channel_cancel_is_set(&carry->cancel) ? -ECANCELED
+									       : -errno;
+		if (err != -EAGAIN && err != -EINTR) {
+			close(fd);
+			return err;
+		}
+		usleep(CONNECT_PAUSE_US);
 	}
 	return fd;
 }

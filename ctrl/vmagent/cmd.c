@@ -99,7 +99,12 @@ static int vm_move(struct cmd *cmd)
 	case -EAGAIN:
 		return cmd_fail(cmd, "too many moves are under way");
 	case -EEXIST:
-		return cmd_fail(cmd, "move \"%s\" was another VM's", id);
+		return cmd_fail(cmd, "move \"%s\" was another VM's, or to another host", id);
+	case -EPROTO:
+		return cmd_fail(cmd, "the record of move \"%s\" cannot be read", id);
+	case -EHOSTUNREACH:
+		return cmd_fail(
+			cmd, "no peer \"%s\" with a `vmagent` in the configuration", request.host);
 	case -EINVAL:
 		return cmd_fail(cmd, "a name may have letters, digits, '-', '_' and '.'");
 	default:

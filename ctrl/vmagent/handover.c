@@ -90,6 +90,9 @@ static void facts_take(struct handover *handover, const struct handover_input *i
 	case INPUT_QEMU_DEAD:
 		handover->qemu_dead = true;
 		break;
+	case INPUT_QEMU_SILENT:
+		handover->qemu_silent = true;
+		break;
 	case INPUT_PEER:
 		handover->peer = input->mark;
 		snprintf(handover->peer_reason, sizeof(handover->peer_reason), "%s", input->reason);
@@ -142,6 +145,7 @@ static const struct {
 } trouble_texts[] = {
 	{TROUBLE_QEMU_DEAD, "QEMU died"},
 	{TROUBLE_QEMU_FAILED, "QEMU gave the migration up"},
+	{TROUBLE_QEMU_SILENT, "QEMU does not answer any more"},
 	{TROUBLE_PEER_REFUSED, "the other side refused"},
 	{TROUBLE_PEER_UNKNOWN, "the other agent does not know this move"},
 	{TROUBLE_SWITCH, "ferryd gave up"},
@@ -164,6 +168,7 @@ static unsigned int troubles_now(const struct handover *handover)
 		       ? TROUBLE_QEMU_FAILED
 		       : 0;
 	set |= handover->qemu_dead ? TROUBLE_QEMU_DEAD : 0;
+	set |= handover->qemu_silent ? TROUBLE_QEMU_SILENT : 0;
 	set |= handover->carry_lost ? TROUBLE_CARRY : 0;
 	return set;
 }
@@ -208,12 +213,16 @@ static bool passed(uint64_t now, uint64_t since_ns, uint32_t limit_ms)
 
 static void step_alarm(struct handover *handover, uint64_t now)
 {
+	char text[HANDOVER_REASON_MAX + 128];
+
 	if (handover->alarmed_ns != 0 &&
 		!passed(now, handover->alarmed_ns, handover->policy.alarm_ms))
 		return;
 	handover->alarmed_ns = now;
-	handover->world->alarm(handover->ctx,
-		"the VM is paused and only the other side's word can set it going; resolve it");
+	snprintf(text, sizeof(text),
+		"the VM is paused and only the other side's word can set it going; resolve it%s%s",
+		handover->peer_reason[0] ? "; it says: " : "", handover->peer_reason);
+	handover->world->alarm(handover->ctx, text);
 }
 
 /* Returns 0 to wait on, or the failure. The pause counts from the stop of the vCPUs. */
@@ -327,6 +336,13 @@ int handover_record_surely(struct handover *handover, enum handover_mark mark)
 	return 0;
 }
 
+const char *handover_qmp_error(int err)
+{
+	if (err == -ENOTCONN || err == -ECONNRESET)
+		return "QEMU has gone from its QMP socket";
+	return err == -ETIMEDOUT ? "QEMU does not answer" : strerror(-err);
+}
+
 int handover_qmp(struct handover *handover, const char *command, json_t *args, json_t **reply)
 {
 	char error[128] = "";
@@ -334,7 +350,7 @@ int handover_qmp(struct handover *handover, const char *command, json_t *args, j
 
 	if (err)
 		handover_fail(handover, err, "%s: %s", command,
-			err == -EREMOTEIO ? error : strerror(-err));
+			err == -EREMOTEIO ? error : handover_qmp_error(err));
 	return err;
 }
 

@@ -74,6 +74,7 @@ enum handover_input_kind {
 	INPUT_QMP_STATUS, /* status, from an event or an answer; ram bytes when known */
 	INPUT_VCPUS, /* vcpus_run */
 	INPUT_QEMU_DEAD, /* the process has ended */
+	INPUT_QEMU_SILENT, /* it lives, and has not answered for longer than a VM may be paused */
 	INPUT_PEER, /* mark, reason */
 	INPUT_PEER_UP,
 	INPUT_PEER_LOST, /* gone for longer than peer_ms */
@@ -107,6 +108,7 @@ enum handover_trouble {
 	TROUBLE_QEMU_FAILED = 1 << 5, /* migration failed or was cancelled */
 	TROUBLE_QEMU_DEAD = 1 << 6,
 	TROUBLE_CARRY = 1 << 7,
+	TROUBLE_QEMU_SILENT = 1 << 8,
 };
 
 enum carry_order {
@@ -122,7 +124,8 @@ struct handover_policy {
 	uint8_t multifd_channels; /* 0: off */
 	uint32_t downtime_limit_ms;
 	uint64_t hold_remaining_bytes; /* back-pressure only while more is unsent */
-	uint32_t prepare_ms; /* until the receiving QEMU waits */
+	uint32_t accept_ms; /* D: until the receiving QEMU answers */
+	uint32_t prepare_ms; /* S: until D has one that waits, or has said why not */
 	uint32_t sessions_ms; /* until ferryd says ready */
 	uint32_t copy_ms; /* 0: as long as it takes */
 	uint32_t pause_max_ms; /* from the stop of the vCPUs until the VM was given */
@@ -180,6 +183,7 @@ struct handover {
 	enum qmp_status status;
 	bool vcpus_run;
 	bool qemu_dead;
+	bool qemu_silent;
 	bool peer_up, peer_lost;
 	enum handover_mark peer;
 	char peer_reason[HANDOVER_REASON_MAX];

@@ -16,7 +16,8 @@
 #define BEFORE_COPY \
 	(TROUBLE_ABORT | TROUBLE_PEER_LOST | TROUBLE_PEER_REFUSED | TROUBLE_PEER_UNKNOWN | \
 		TROUBLE_QEMU_DEAD)
-#define IN_COPY (BEFORE_COPY | TROUBLE_SWITCH | TROUBLE_QEMU_FAILED | TROUBLE_CARRY)
+#define IN_COPY \
+	(BEFORE_COPY | TROUBLE_SWITCH | TROUBLE_QEMU_FAILED | TROUBLE_CARRY | TROUBLE_QEMU_SILENT)
 /* QEMU's word decides now, not the path: it knows whether the other end has taken it all. */
 #define IN_PAUSE (TROUBLE_ABORT | TROUBLE_PEER_REFUSED | TROUBLE_SWITCH | TROUBLE_QEMU_FAILED)
 
@@ -200,6 +201,10 @@ static bool copy_until(const struct handover *handover)
 
 static int gate_enter(struct handover *handover)
 {
+	if (handover->vcpus_run) { /* the event was lost: QEMU stops them before it says this */
+		handover->vcpus_run = false;
+		handover->stopped_ns = handover->world->now_ns(handover->ctx);
+	}
 	report_vcpus(handover);
 	if (handover->status != QMP_STATUS_PRE_SWITCHOVER)
 		return 0;
@@ -293,6 +298,21 @@ static int source_stop_migration(struct handover *handover)
 	return err;
 }
 
+static bool is_dead(const struct handover *handover)
+{
+	return handover->qemu_dead;
+}
+
+/* It may have died before anything was asked of it. */
+static void source_look(struct handover *handover)
+{
+	char error[128];
+
+	if (!handover->started && !handover->qemu_dead &&
+		handover->world->qmp(handover->ctx, "query-status", NULL, NULL, error) == -ENOTCONN)
+		handover_await(handover, is_dead, 300);
+}
+
 static bool runs_or_dead(const struct handover *handover)
 {
 	return handover->vcpus_run || handover->qemu_dead;
@@ -306,6 +326,8 @@ static int source_run_again(struct handover *handover)
 
 	if (!handover->started || !handover->was_running)
 		return 0;
+	if (handover->qemu_silent)
+		handover->vcpus_run = false; /* for all that was heard */
 	if (handover->status != QMP_STATUS_COMPLETED)
 		err = handover_await(handover, runs_or_dead, 200);
 	while (err == -ETIMEDOUT) {
@@ -343,6 +365,7 @@ static enum handover_outcome source_keep(struct handover *handover)
 	int err;
 
 	source_explain(handover);
+	source_look(handover);
 	/* A GAVE on disk, also one whose write seemed to fail, is overwritten before S runs. */
 	if (handover->mark == MARK_GAVE || handover->step == GIVE) {
 		if (handover_record_surely(handover, MARK_KEPT))

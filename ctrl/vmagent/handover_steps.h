@@ -35,6 +35,8 @@ int handover_declare(struct handover *handover, enum handover_mark mark);
 /* Repeats until the record is on disk, with alarms; says nothing. 0 or -ESHUTDOWN. */
 int handover_record_surely(struct handover *handover, enum handover_mark mark);
 
+/* In an operator's words. */
+const char *handover_qmp_error(int err);
 int handover_qmp(struct handover *handover, const char *command, json_t *args, json_t **reply);
 /* Sets the capabilities (names with true or false) in one command. */
 int handover_set_capabilities(struct handover *handover, json_t *wanted);

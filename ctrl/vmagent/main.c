@@ -39,7 +39,7 @@ struct program {
 	struct cmd_registry *registry;
 	struct agent *agent;
 	struct rpc_server *server;
-	struct event *terminate, *interrupt;
+	struct event *terminate, *interrupt, *child;
 };
 
 static void on_signal(evutil_socket_t signal, short what, void *ctx)
@@ -47,6 +47,13 @@ static void on_signal(evutil_socket_t signal, short what, void *ctx)
 	struct program *program = ctx;
 
 	loop_stop(program->loop);
+}
+
+static void on_child(evutil_socket_t signal, short what, void *ctx)
+{
+	struct program *program = ctx;
+
+	agent_child_ended(program->agent);
 }
 
 static int open_log(struct program *program)
@@ -101,10 +108,13 @@ static int open_signals(struct program *program)
 
 	program->terminate = evsignal_new(base, SIGTERM, on_signal, program);
 	program->interrupt = evsignal_new(base, SIGINT, on_signal, program);
-	if (program->terminate == NULL || program->interrupt == NULL)
+	program->child = evsignal_new(base, SIGCHLD, on_child, program);
+	if (program->terminate == NULL || program->interrupt == NULL || program->child == NULL)
 		return -ENOMEM;
-	return event_add(program->terminate, NULL) || event_add(program->interrupt, NULL) ? -ENOMEM
-											  : 0;
+	return event_add(program->terminate, NULL) || event_add(program->interrupt, NULL) ||
+			       event_add(program->child, NULL)
+		       ? -ENOMEM
+		       : 0;
 }
 
 static int fill(struct program *program, const struct arguments *arguments, char *why)
@@ -149,6 +159,8 @@ static void program_close(struct program *program)
 		event_free(program->terminate);
 	if (program->interrupt != NULL)
 		event_free(program->interrupt);
+	if (program->child != NULL)
+		event_free(program->child);
 	loop_destroy(program->loop);
 	if (program->channels != NULL)
 		channel_host_free(program->channels);

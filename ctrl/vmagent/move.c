@@ -72,7 +72,7 @@ static void move_reach_qemu(struct move *move, bool again)
 	err = qmp_connect(move->qmp_path, vmagent_now_ns() + MOVE_QMP_MS * 1000000ull, &move->qmp);
 	if (err && !again) {
 		snprintf(handover->reason, sizeof(handover->reason), "QMP at %.100s: %s",
-			move->qmp_path, strerror(-err));
+			move->qmp_path, move_reach_error(err));
 		return;
 	}
 	if (err) {
@@ -89,8 +89,14 @@ static void move_settle(struct move *move)
 	uint64_t deadline_ns = vmagent_now_ns() + LAST_PHASE_MS * 1000000ull;
 	struct handover_input input;
 
+	qmp_close(move->qmp); /* QEMU serves one client, and the next move may begin now */
+	move->qmp = NULL;
 	move->record.ended = true;
+	snprintf(move->record.reason, sizeof(move->record.reason), "%s", move->handover.reason);
 	record_save(move->options.agent->state_dir, &move->record);
+	pthread_mutex_lock(&move->lock);
+	move->settled = true;
+	pthread_mutex_unlock(&move->lock);
 	move_publish(move);
 	record_report_save(move->options.agent->state_dir, move->record.id, move->report);
 	log_info(move->options.log, move->record.vm, "move %s: %s%s%s", move->record.id,
@@ -146,6 +152,7 @@ static void *move_main(void *arg)
 	else
 		move_publish(move);
 	move->stopping = true;
+	channel_cancel_set(&move->dial_cancel);
 	move_dial_join(move);
 	move_end_carry(move);
 	switch_close(move->switch_agent);
@@ -196,6 +203,7 @@ static void move_free(struct move *move)
 	json_decref(move->report);
 	json_decref(move->pending_facts);
 	close(move->wake_fd);
+	channel_cancel_fini(&move->dial_cancel);
 	pthread_cond_destroy(&move->carry_idle);
 	pthread_mutex_destroy(&move->lock);
 	free(move);
@@ -208,6 +216,10 @@ int move_start(const struct move_options *options, struct move **out)
 
 	if (move == NULL)
 		return -ENOMEM;
+	if (channel_cancel_init(&move->dial_cancel)) {
+		free(move);
+		return -EMFILE;
+	}
 	move->options = *options;
 	move->record = options->record;
 	move->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -255,6 +267,7 @@ void move_shutdown(struct move *move)
 	struct handover_input input = {.kind = INPUT_SHUTDOWN};
 
 	move->stopping = true;
+	channel_cancel_set(&move->dial_cancel);
 	move_post(move, &input, NULL);
 }
 
@@ -288,6 +301,22 @@ bool move_ended(const struct move *move)
 	ended = move->ended;
 	pthread_mutex_unlock(&unlocked->lock);
 	return ended;
+}
+
+bool move_settled(const struct move *move)
+{
+	struct move *unlocked = (struct move *)move;
+	bool settled;
+
+	pthread_mutex_lock(&unlocked->lock);
+	settled = move->settled || move->ended;
+	pthread_mutex_unlock(&unlocked->lock);
+	return settled;
+}
+
+pid_t move_child(const struct move *move)
+{
+	return move->child;
 }
 
 json_t *move_report(struct move *move)

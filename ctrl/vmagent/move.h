@@ -40,6 +40,10 @@ int move_take_memory(struct move *move, unsigned int stream, struct channel *cha
 /* Leaves QEMU and the records as they are; the thread ends soon. */
 void move_shutdown(struct move *move);
 bool move_ended(const struct move *move);
+/* Its outcome stands, and another move of the VM may begin. */
+bool move_settled(const struct move *move);
+/* Of an ended move: the start hook's process, or what it became, to be waited for; 0: none. */
+pid_t move_child(const struct move *move);
 /* New reference: the report as last published, at most 100 ms old while the move goes on. */
 json_t *move_report(struct move *move);
 const struct record *move_identity(const struct move *move); /* id, vm, peer, side only */

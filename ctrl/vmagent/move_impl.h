@@ -31,6 +31,7 @@ struct move {
 	int wake_fd;
 	json_t *report;
 	bool ended;
+	bool settled; /* its outcome is recorded, QEMU is left alone */
 	_Atomic bool stopping;
 	unsigned int carry_users; /* threads in move_take_memory */
 	pthread_cond_t carry_idle;
@@ -40,15 +41,18 @@ struct move {
 	struct qmp *qmp;
 	uint64_t qmp_lost_ns; /* 0: connected */
 	bool qmp_expected; /* there should be a QEMU */
+	bool qmp_unasked; /* connected again, the run state not asked for yet */
 	bool dead_told;
 	bool spawned; /* by our start hook */
 	pid_t child; /* what the start hook left running, or 0 */
-	uint64_t query_id, queried_ns;
+	uint64_t query_id, queried_ns; /* id 0: no question is out */
+	bool silence_told;
 	struct channel *peer;
 	uint64_t peer_lost_ns; /* 0: connected */
 	bool peer_lost_told;
 	uint64_t heard_ns, said_ns; /* the last word each way */
 	bool dialling;
+	struct channel_cancel dial_cancel; /* set when the move ends */
 	char dial_error[HANDOVER_REASON_MAX]; /* under the lock: why the last one failed */
 	pthread_t dialler;
 	struct switch_agent *switch_agent;
@@ -68,6 +72,9 @@ extern const struct handover_world move_world;
 int move_next(void *ctx, uint64_t deadline_ns, struct handover_input *input);
 void move_post(struct move *move, const struct handover_input *input, struct channel *peer);
 void move_publish(struct move *move);
+void move_qmp_lost(struct move *move);
+/* Connects again, if QEMU answers soon. */
+int move_qmp_again(struct move *move);
 
 /* move_peer.c */
 int move_dial(struct move *move, unsigned int index, const struct channel_options *options,
@@ -82,5 +89,7 @@ void move_dial_join(struct move *move);
 int move_qemu_start(void *ctx, char *error);
 void move_qemu_stop(void *ctx);
 void move_qemu_remember(struct move *move);
+/* Why QMP cannot be reached, in an operator's words. */
+const char *move_reach_error(int err);
 
 #endif

@@ -11,6 +11,8 @@
 
 #define QUERY_NS 500000000ull /* events may be lost: ask this often when none comes */
 #define QMP_RETRY_NS 100000000ull
+#define QMP_AGAIN_NS 1000000000ull /* to connect again */
+#define QMP_BURST 64 /* messages that bring nothing, before others have their turn */
 #define PHASE_RETRY_NS 200000000ull
 #define PUBLISH_NS 100000000ull
 
@@ -98,7 +100,7 @@ static int from_message(
 {
 	*input = (struct handover_input){.heard_ns = message->heard_ns};
 	if (message->kind == QMP_MESSAGE_REPLY) {
-		if (message->id != move->query_id)
+		if (move->query_id == 0 || message->id != move->query_id)
 			return 0;
 		move->query_id = 0;
 		return from_migrate_answer(message, input);
@@ -114,26 +116,45 @@ static int from_message(
 	return input->vcpus_run || strcmp(message->event, "STOP") == 0;
 }
 
-static void qmp_lost(struct move *move)
+/* What it brought before is kept. */
+void move_qmp_lost(struct move *move)
 {
+	struct handover_input input;
+	struct qmp_message message;
+
+	while (qmp_next(move->qmp, vmagent_now_ns(), &message) == 0)
+		if (from_message(move, &message, &input))
+			move_post(move, &input, NULL);
 	qmp_close(move->qmp);
 	move->qmp = NULL;
 	move->query_id = 0;
 	move->qmp_lost_ns = vmagent_now_ns();
 }
 
+int move_qmp_again(struct move *move)
+{
+	int err = qmp_connect(move->qmp_path, vmagent_now_ns() + QMP_AGAIN_NS, &move->qmp);
+
+	if (err)
+		return err;
+	move->qmp_lost_ns = 0;
+	move->qmp_unasked = true;
+	return 0;
+}
+
 /* What is queued or readable now; a closed connection is noticed only after all it brought. */
 static int from_qmp(struct move *move, struct handover_input *input)
 {
 	struct qmp_message message;
+	unsigned int i;
 	int err;
 
-	while (move->qmp != NULL) {
+	for (i = 0; move->qmp != NULL && i < QMP_BURST; i++) {
 		err = qmp_next(move->qmp, vmagent_now_ns(), &message);
 		if (err == -ETIMEDOUT)
 			return 0;
 		if (err)
-			qmp_lost(move);
+			move_qmp_lost(move);
 		else if (from_message(move, &message, input))
 			return 1;
 	}
@@ -164,6 +185,25 @@ static int from_peer(struct move *move, struct handover_input *input)
 	return 1;
 }
 
+/* QMP is back: what was said meanwhile is lost, so the run state is asked for. */
+static int ask_again(struct move *move, struct handover_input *input)
+{
+	json_t *reply = NULL;
+
+	if (!move->qmp_unasked || move->qmp == NULL)
+		return 0;
+	move->qmp_unasked = false;
+	if (qmp_call(move->qmp, "query-status", NULL, vmagent_now_ns() + MOVE_QMP_MS * 1000000ull,
+		    &reply))
+		return 0; /* it is asked about the migration soon, and found lost again if need be
+			   */
+	*input = (struct handover_input){.kind = INPUT_VCPUS,
+		.vcpus_run = json_is_true(json_object_get(reply, "running")),
+		.heard_ns = vmagent_now_ns()};
+	json_decref(reply);
+	return input->vcpus_run != move->handover.vcpus_run;
+}
+
 /* QMP is gone: is QEMU? Its own process tells; the socket alone does not. */
 static int look_for_qemu(struct move *move, uint64_t now, struct handover_input *input)
 {
@@ -178,9 +218,20 @@ static int look_for_qemu(struct move *move, uint64_t now, struct handover_input 
 	if (now - move->qmp_lost_ns < QMP_RETRY_NS)
 		return 0;
 	move->qmp_lost_ns = now;
-	if (qmp_connect(move->qmp_path, now + QMP_RETRY_NS, &move->qmp) == 0)
-		move->qmp_lost_ns = 0;
+	move_qmp_again(move);
 	return 0;
+}
+
+/* QEMU does not answer while it writes its final pass, which has this limit too. */
+static int look_for_answer(struct move *move, uint64_t now, struct handover_input *input)
+{
+	uint64_t limit_ns = (move->handover.policy.pause_max_ms + MOVE_QMP_MS) * 1000000ull;
+
+	if (move->query_id == 0 || move->silence_told || now - move->queried_ns < limit_ns)
+		return 0;
+	move->silence_told = true;
+	*input = (struct handover_input){.kind = INPUT_QEMU_SILENT, .heard_ns = now};
+	return 1;
 }
 
 static int look_for_peer(struct move *move, uint64_t now, struct handover_input *input)
@@ -221,10 +272,11 @@ static void keep_alive(struct move *move, uint64_t now)
 
 static void keep_house(struct move *move, uint64_t now)
 {
-	if (move->qmp != NULL && migrating(move) && now - move->queried_ns >= QUERY_NS) {
+	if (move->qmp != NULL && migrating(move) && move->query_id == 0 &&
+		now - move->queried_ns >= QUERY_NS) {
 		move->queried_ns = now;
 		if (qmp_send(move->qmp, "query-migrate", NULL, &move->query_id))
-			qmp_lost(move);
+			move_qmp_lost(move);
 	}
 	if (move->pending_phase[0] != '\0' && now - move->pending_ns >= PHASE_RETRY_NS) {
 		move->pending_ns = now;
@@ -246,6 +298,8 @@ static void wait_for_any(struct move *move, uint64_t now, uint64_t deadline_ns)
 
 	if (left_ns > PUBLISH_NS)
 		left_ns = PUBLISH_NS; /* the house is kept this often */
+	if (move->qmp != NULL && qmp_pending(move->qmp))
+		left_ns = 0; /* it speaks without end; everybody had a turn */
 	poll(fds, 3, (left_ns + 999999) / 1000000);
 	if (fds[0].revents && read(move->wake_fd, &drained, sizeof(drained)) < 0)
 		return;
@@ -258,8 +312,10 @@ int move_next(void *ctx, uint64_t deadline_ns, struct handover_input *input)
 
 	for (;;) {
 		now = vmagent_now_ns();
-		if (from_qmp(move, input) || from_inbox(move, input) || from_peer(move, input) ||
-			look_for_qemu(move, now, input) || look_for_peer(move, now, input))
+		/* The operator and ferryd say little; QEMU may speak without end. */
+		if (from_inbox(move, input) || from_qmp(move, input) || from_peer(move, input) ||
+			look_for_qemu(move, now, input) || ask_again(move, input) ||
+			look_for_answer(move, now, input) || look_for_peer(move, now, input))
 			return 0;
 		keep_house(move, now);
 		if (now >= deadline_ns)

@@ -42,13 +42,15 @@ int move_dial(struct move *move, unsigned int index, const struct channel_option
 
 static void *dialler_main(void *arg)
 {
-	const struct channel_options options = {.types = vmagent_frame_types, .n_types = 4};
 	struct move *move = arg;
+	const struct channel_options options = {
+		.types = vmagent_frame_types, .n_types = 4, .cancel = &move->dial_cancel};
 	unsigned int pause_us = DIAL_PAUSE_US;
 	struct channel *channel;
 
 	while (!move->stopping) {
 		if (move_dial(move, PEER_INDEX_CONTROL, &options, &channel) == 0) {
+			channel_set_cancel(channel, NULL);
 			move_post(move, NULL, channel);
 			return NULL;
 		}

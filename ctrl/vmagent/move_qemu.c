@@ -16,6 +16,7 @@
 
 #define QUIT_MS 5000
 #define HOOK_ARGS_MAX 256
+#define CONNECT_PAUSE_US 20000
 
 extern char **environ;
 
@@ -37,7 +38,7 @@ static int hook_spawn(struct move *move)
 	char *argv[HOOK_ARGS_MAX + 1] = {NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
-	sigset_t none;
+	sigset_t none, defaults;
 	int i, err = 0;
 
 	for (i = 0; start[i] != NULL && i < HOOK_ARGS_MAX && err == 0; i++) {
@@ -45,12 +46,16 @@ static int hook_spawn(struct move *move)
 		err = argv[i] ? 0 : -ENOMEM;
 	}
 	sigemptyset(&none);
+	sigemptyset(&defaults);
+	sigaddset(&defaults, SIGPIPE); /* which the agent ignores */
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &defaults);
 	/* a session of its own: QEMU outlives the agent */
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setflags(
+		&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	if (err == 0)
 		err = -posix_spawnp(&move->child, argv[0], &actions, &attributes, argv, environ);
 	posix_spawnattr_destroy(&attributes);
@@ -108,10 +113,29 @@ void move_qemu_remember(struct move *move)
 	move->dead_told = false;
 }
 
+const char *move_reach_error(int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return "no QEMU is there";
+	case -ETIMEDOUT:
+		return "it does not answer (another client may have it)";
+	case -EPROTO:
+		return "what is there does not speak QMP";
+	default:
+		return strerror(-err);
+	}
+}
+
+static bool nobody_yet(int err)
+{
+	return err == -ENOENT || err == -ECONNREFUSED || err == -ECONNRESET;
+}
+
 /* One that answers already is used; whether it waits for memory is the hand-over's to ask. */
 static int qemu_reach(struct move *move, uint64_t deadline_ns, char *error)
 {
-	uint64_t step_ns;
 	int err = qmp_connect(move->qmp_path, deadline_ns, &move->qmp);
 
 	if (err != 0 && move->options.agent->hook != NULL) {
@@ -123,16 +147,16 @@ static int qemu_reach(struct move *move, uint64_t deadline_ns, char *error)
 		}
 	}
 	while (move->qmp == NULL && !move->stopping) {
-		step_ns = vmagent_now_ns() + 100000000;
-		err = qmp_connect_wait(
-			move->qmp_path, step_ns < deadline_ns ? step_ns : deadline_ns, &move->qmp);
-		if (err == -ETIMEDOUT && vmagent_now_ns() < deadline_ns)
-			err = hook_look(move, error);
+		err = qmp_connect(move->qmp_path, deadline_ns, &move->qmp);
+		if (!nobody_yet(err) || vmagent_now_ns() >= deadline_ns)
+			break;
+		err = hook_look(move, error);
 		if (err)
 			break;
+		usleep(CONNECT_PAUSE_US);
 	}
 	if (err && error[0] == '\0')
-		snprintf(error, 128, "QMP: %s", strerror(-err));
+		snprintf(error, 128, "QMP: %s", move_reach_error(err));
 	return err;
 }
 
@@ -140,7 +164,7 @@ int move_qemu_start(void *ctx, char *error)
 {
 	struct move *move = ctx;
 	int err = qemu_reach(
-		move, vmagent_now_ns() + move->handover.policy.prepare_ms * 1000000ull, error);
+		move, vmagent_now_ns() + move->handover.policy.accept_ms * 1000000ull, error);
 
 	if (err == 0) {
 		move_qemu_remember(move);
@@ -153,13 +177,13 @@ int move_qemu_start(void *ctx, char *error)
 	return err;
 }
 
-static void end_process(pid_t pid, uint64_t start)
+static void end_process(pid_t pid, uint64_t start, uint64_t wait_ms)
 {
 	struct pollfd poll_fd = {.fd = syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
 
 	if (poll_fd.fd < 0)
 		return;
-	if (record_process_start(pid) == start && poll(&poll_fd, 1, QUIT_MS) == 0) {
+	if (record_process_start(pid) == start && poll(&poll_fd, 1, wait_ms) == 0) {
 		syscall(SYS_pidfd_send_signal, poll_fd.fd, SIGKILL, NULL, 0);
 		poll(&poll_fd, 1, QUIT_MS);
 	}
@@ -171,21 +195,16 @@ void move_qemu_stop(void *ctx)
 {
 	struct move *move = ctx;
 	char error[128];
+	bool told;
 
 	if (move->handover.side == HANDOVER_SOURCE && move->options.leave)
 		return;
+	told = move->qmp != NULL && move_world.qmp(move, "quit", NULL, NULL, error) == 0;
 	move->qmp_expected = false;
-	if (move->qmp != NULL) {
-		move_world.qmp(move, "quit", NULL, NULL, error);
-		qmp_close(move->qmp);
-		move->qmp = NULL;
-	}
+	if (move->qmp != NULL)
+		move_qmp_lost(move);
 	if (move->record.qemu_pid > 0)
-		end_process(move->record.qemu_pid, move->record.qemu_start);
-	if (move->child != 0) {
-		if (move->record.qemu_pid == 0)
-			kill(move->child, SIGKILL); /* it never answered at its socket */
-		waitpid(move->child, NULL, move->record.qemu_pid == 0 ? 0 : WNOHANG);
-	}
-	move->child = 0;
+		end_process(move->record.qemu_pid, move->record.qemu_start, told ? QUIT_MS : 0);
+	if (move->child != 0 && move->record.qemu_pid == 0)
+		kill(-move->child, SIGKILL); /* with all it started: none answered at its socket */
 }

@@ -11,17 +11,37 @@ static uint64_t world_now(void *ctx)
 	return vmagent_now_ns();
 }
 
+/* What may be said again when nobody knows whether it was heard. */
+static bool repeatable(const char *command)
+{
+	static const char *const once[] = {"migrate", "migrate-incoming", "quit"};
+	size_t i;
+
+	for (i = 0; i < sizeof(once) / sizeof(once[0]); i++)
+		if (strcmp(command, once[i]) == 0)
+			return false;
+	return true;
+}
+
+static int call_once(struct move *move, const char *command, json_t *args, json_t **reply)
+{
+	if (move->qmp == NULL && (!move->qmp_expected || move_qmp_again(move)))
+		return -ENOTCONN;
+	return qmp_call(move->qmp, command, json_incref(args),
+		vmagent_now_ns() + MOVE_QMP_MS * 1000000ull, reply);
+}
+
+/* A connection that broke is made again at once. */
 static int world_qmp(void *ctx, const char *command, json_t *args, json_t **reply, char *error)
 {
 	struct move *move = ctx;
-	int err;
+	int err = call_once(move, command, args, reply);
 
-	if (move->qmp == NULL) {
-		json_decref(args);
-		return -ENOTCONN;
+	if (err == -ECONNRESET && repeatable(command)) {
+		move_qmp_lost(move);
+		err = call_once(move, command, args, reply);
 	}
-	err = qmp_call(
-		move->qmp, command, args, vmagent_now_ns() + MOVE_QMP_MS * 1000000ull, reply);
+	json_decref(args);
 	if (err == -EREMOTEIO)
 		snprintf(error, 128, "%s", qmp_error(move->qmp));
 	if (err)

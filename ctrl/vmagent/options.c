@@ -13,6 +13,7 @@
 /* What the configuration does not name. */
 #define HOLD_REMAINING_BYTES (64u << 20)
 #define SESSIONS_MS 60000
+#define PREPARE_MORE_MS 6000 /* D has its answer by then, if it is only slow */
 #define CANCEL_MS 2000
 #define ALARM_MS 10000
 
@@ -49,7 +50,8 @@ static void fill_policy(const struct config *config, struct handover_policy *pol
 		.multifd_channels = config->vmagent.multifd,
 		.downtime_limit_ms = config->vmagent.downtime_ms,
 		.hold_remaining_bytes = HOLD_REMAINING_BYTES,
-		.prepare_ms = config->vmagent.hook_ms,
+		.accept_ms = config->vmagent.hook_ms,
+		.prepare_ms = config->vmagent.hook_ms + PREPARE_MORE_MS,
 		.sessions_ms = SESSIONS_MS,
 		.pause_max_ms = config->migrate.pause_max_ms,
 		.cancel_ms = CANCEL_MS,
@@ -117,6 +119,8 @@ int options_fill(const struct config *config, const char *state_dir,
 
 	*options = (struct vmagent_options){
 		.qmp = config->vmagent.qmp,
+		.peers = config->peers,
+		.n_peers = config->n_peers,
 		.listen = {.address = config->vmagent.listen.addr,
 			.port = config->vmagent.listen.port},
 		.plain = config->tls.insecure && config->tls.cert == NULL,
@@ -145,6 +149,17 @@ void options_free(struct vmagent_options *options)
 {
 	free((void *)options->hook);
 	options->hook = NULL;
+}
+
+bool options_know_peer(const struct vmagent_options *options, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < options->n_peers; i++)
+		if (options->peers[i].vmagent.port != 0 &&
+			strcmp(options->peers[i].name, name) == 0)
+			return true;
+	return false;
 }
 
 static int set_peers(const struct config *config, struct channel_host *channels)

@@ -12,6 +12,7 @@
 #include "ctrl/vmagent/handover.h"
 
 struct config;
+struct config_peer;
 
 struct vmagent_options {
 	char host[CHANNEL_NAME_BYTES]; /* this host's name, as other agents know it */
@@ -23,6 +24,8 @@ struct vmagent_options {
 	/* argv that starts a receiving QEMU (-S -incoming defer), NULL-ended; NULL: one waits
 	 * at `qmp` already. {vm}, {move} and {qmp} are replaced. */
 	const char *const *hook;
+	const struct config_peer *peers; /* n_peers of them */
+	unsigned int n_peers;
 	struct channel_endpoint listen; /* for other agents; port 0 and no path: nobody comes in */
 	bool plain; /* no TLS between agents: loopback and unix sockets only */
 	struct handover_policy policy;
@@ -36,6 +39,8 @@ struct vmagent_options {
 int options_fill(const struct config *config, const char *state_dir,
 	struct vmagent_options *options, char *why, size_t why_size);
 void options_free(struct vmagent_options *options);
+/* A host of that name takes VM memory. */
+bool options_know_peer(const struct vmagent_options *options, const char *name);
 /* Peers and certificate of the config for the channels of this agent. */
 int options_open_channels(const struct config *config, const char *host,
 	struct channel_host **channels, char *why, size_t why_size);

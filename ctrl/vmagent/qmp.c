@@ -2,6 +2,7 @@
 #include "ctrl/vmagent/qmp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,12 @@
 #include "ctrl/vmagent/qmp_parse.h"
 
 #define QMP_SEND_MS 2000
+#define CONNECT_PAUSE_US 5000
+/* Events that nobody here acts on are passed over, so many in a row before the caller has its turn.
+ */
+#define QMP_PASS_MAX 1000
+/* No QEMU says so much between a command and its reply. */
+#define QMP_QUEUE_MAX 65536
 
 struct qmp_item {
 	STAILQ_ENTRY(qmp_item) next;
@@ -31,6 +38,7 @@ struct qmp {
 	uint64_t next_id;
 	struct qmp_parser parser;
 	STAILQ_HEAD(, qmp_item) queue;
+	unsigned int n_queued;
 	struct qmp_item *given; /* the one the caller looks at */
 	char error[256];
 	char chunk[65536];
@@ -117,12 +125,26 @@ static struct qmp_item *item_from_json(json_t *value)
 	item->message.kind = QMP_MESSAGE_EVENT;
 	snprintf(item->message.event, sizeof(item->message.event), "%s", event);
 	item->message.data = json_object_get(value, "data");
-	item->message.stamped_us = json_integer_value(json_object_get(stamp, "seconds")) * 1000000 +
-				   json_integer_value(json_object_get(stamp, "microseconds"));
+	item->message.stamped_us =
+		(uint64_t)json_integer_value(json_object_get(stamp, "seconds")) * 1000000 +
+		(uint64_t)json_integer_value(json_object_get(stamp, "microseconds"));
 	return item;
 }
 
-/* Reads one object and queues it. */
+/* A guest can make QEMU speak of its clock, its disks and more, as often as it likes. */
+static bool event_matters(json_t *value)
+{
+	static const char *const names[] = {"MIGRATION", "STOP", "RESUME"};
+	const char *event = json_string_value(json_object_get(value, "event"));
+	size_t i;
+
+	for (i = 0; event != NULL && i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(event, names[i]) == 0)
+			return true;
+	return event == NULL;
+}
+
+/* Reads one object and queues it if it matters. */
 static int qmp_pump(struct qmp *qmp, uint64_t deadline_ns)
 {
 	struct qmp_item *item;
@@ -132,12 +154,21 @@ static int qmp_pump(struct qmp *qmp, uint64_t deadline_ns)
 	err = qmp_read(qmp, deadline_ns, &value);
 	if (err)
 		return err;
+	if (!event_matters(value)) {
+		json_decref(value);
+		return 0;
+	}
+	if (qmp->n_queued >= QMP_QUEUE_MAX) {
+		json_decref(value);
+		return qmp->broken = -EMSGSIZE;
+	}
 	item = item_from_json(value);
 	if (item == NULL) {
 		json_decref(value);
 		return -ENOMEM;
 	}
 	STAILQ_INSERT_TAIL(&qmp->queue, item, next);
+	qmp->n_queued++;
 	return 0;
 }
 
@@ -176,8 +207,10 @@ static struct qmp_item *queue_take_reply(struct qmp *qmp, uint64_t id)
 	STAILQ_FOREACH (item, &qmp->queue, next)
 		if (item->message.kind == QMP_MESSAGE_REPLY && item->message.id == id)
 			break;
-	if (item != NULL)
-		STAILQ_REMOVE(&qmp->queue, item, qmp_item, next);
+	if (item == NULL)
+		return NULL;
+	STAILQ_REMOVE(&qmp->queue, item, qmp_item, next);
+	qmp->n_queued--;
 	return item;
 }
 
@@ -207,27 +240,34 @@ int qmp_call(
 	err = qmp_send(qmp, command, args, &id);
 	if (err)
 		return err;
-	while ((item = queue_take_reply(qmp, id)) == NULL) {
+	do {
 		err = qmp_pump(qmp, deadline_ns);
 		if (err)
 			return err;
-	}
-	return reply_result(qmp, item, reply);
+		item = queue_take_reply(qmp, id);
+		if (item != NULL)
+			return reply_result(qmp, item, reply);
+	} while (vmagent_now_ns() < deadline_ns); /* it may speak without end, of other things */
+	return -ETIMEDOUT;
 }
 
 int qmp_next(struct qmp *qmp, uint64_t deadline_ns, struct qmp_message *message)
 {
+	unsigned int passed = 0;
 	int err;
 
 	item_free(qmp->given);
 	qmp->given = NULL;
-	if (STAILQ_EMPTY(&qmp->queue)) {
+	while (STAILQ_EMPTY(&qmp->queue)) {
+		if (passed++ >= QMP_PASS_MAX && vmagent_now_ns() >= deadline_ns)
+			return -ETIMEDOUT;
 		err = qmp_pump(qmp, deadline_ns);
 		if (err)
 			return err;
 	}
 	qmp->given = STAILQ_FIRST(&qmp->queue);
 	STAILQ_REMOVE_HEAD(&qmp->queue, next);
+	qmp->n_queued--;
 	*message = qmp->given->message;
 	return 0;
 }
@@ -282,39 +322,38 @@ int qmp_open(int fd, uint64_t deadline_ns, struct qmp **out)
 	return 0;
 }
 
-int qmp_connect(const char *path, uint64_t deadline_ns, struct qmp **out)
+/* A QEMU that accepts nobody has a full backlog soon, at which a plain connect() waits for ever. */
+static int connect_until(int fd, const char *path, uint64_t deadline_ns)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	strcpy(address.sun_path, path);
+	while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (vmagent_now_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		usleep(CONNECT_PAUSE_US);
+	}
+	return 0;
+}
+
+int qmp_connect(const char *path, uint64_t deadline_ns, struct qmp **out)
+{
 	int fd, err;
 
-	if (strlen(path) >= sizeof(address.sun_path))
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		err = -errno;
+	err = connect_until(fd, path, deadline_ns);
+	if (err) {
 		close(fd);
 		return err;
 	}
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	return qmp_open(fd, deadline_ns, out);
-}
-
-int qmp_connect_wait(const char *path, uint64_t deadline_ns, struct qmp **out)
-{
-	uint32_t pause_ms = 5;
-	int err;
-
-	for (;;) {
-		err = qmp_connect(path, deadline_ns, out);
-		if (err != -ENOENT && err != -ECONNREFUSED && err != -ECONNRESET)
-			return err;
-		if (vmagent_now_ns() + pause_ms * 1000000ull >= deadline_ns)
-			return -ETIMEDOUT;
-		usleep(pause_ms * 1000);
-		pause_ms = pause_ms < 50 ? pause_ms * 2 : 100;
-	}
 }
 
 void qmp_close(struct qmp *qmp)

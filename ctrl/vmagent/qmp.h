@@ -5,7 +5,8 @@
  * Used by one thread at a time (the move's). Commands carry ids, so a reply that comes after its
  * command was given up is dropped and never taken for another's. Events heard while a command
  * waits are queued in order and come out of qmp_next(); nothing is lost between a command and its
- * reply. When the connection closes, what was heard before is still delivered first.
+ * reply. Of events only MIGRATION, STOP and RESUME are heard. When the connection closes, what was
+ * heard before is still delivered first.
  * Deadlines are CLOCK_MONOTONIC in ns (vmagent_now_ns()); QMP_FOREVER waits without end.
  */
 #ifndef FERRY_VMAGENT_QMP_H
@@ -39,8 +40,6 @@ uint64_t vmagent_now_ns(void);
 
 /* Connects to a unix socket and enters command mode. -ECONNREFUSED or -ENOENT: nobody there. */
 int qmp_connect(const char *path, uint64_t deadline_ns, struct qmp **out);
-/* Same, but tries again (5 ms at first, at most 100 ms apart) while nobody listens yet. */
-int qmp_connect_wait(const char *path, uint64_t deadline_ns, struct qmp **out);
 /* Takes over a connected socket (closed on failure too) and enters command mode. */
 int qmp_open(int fd, uint64_t deadline_ns, struct qmp **out);
 void qmp_close(struct qmp *qmp);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,10 +102,15 @@ static void take_text(json_t *root, const char *key, char *text, size_t size)
 static int record_read(const char *path, struct record *record)
 {
 	json_t *root = json_load_file(path, 0, NULL);
+	json_int_t version = json_integer_value(json_object_get(root, "version"));
 	char side[16], mark[16];
 
 	if (root == NULL)
 		return access(path, F_OK) ? -ENOENT : -EPROTO;
+	if (version < 1 || version > RECORD_VERSION) {
+		json_decref(root);
+		return -EPROTO;
+	}
 	*record = (struct record){0};
 	take_text(root, "id", record->id, sizeof(record->id));
 	take_text(root, "vm", record->vm, sizeof(record->vm));
@@ -160,14 +166,28 @@ json_t *record_report_load(const char *directory, const char *id)
 	return json_load_file(path, 0, NULL);
 }
 
-int record_each(
-	const char *directory, void (*each)(void *ctx, const struct record *record), void *ctx)
+int record_claim(const char *directory)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+int record_each(const char *directory,
+	void (*each)(void *ctx, const char *id, const struct record *record), void *ctx)
 {
 	DIR *dir = opendir(directory);
 	struct dirent *entry;
 	struct record record;
 	char path[PATH_MAX];
-	const char *tail;
+	char *tail;
+	int err;
 
 	if (dir == NULL)
 		return -errno;
@@ -176,8 +196,9 @@ int record_each(
 		if (entry->d_name[0] == '.' || tail == NULL || strcmp(tail, ".move") != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
-		if (record_read(path, &record) == 0)
-			each(ctx, &record);
+		err = record_read(path, &record);
+		*tail = '\0';
+		each(ctx, entry->d_name, err ? NULL : &record);
 	}
 	closedir(dir);
 	return 0;

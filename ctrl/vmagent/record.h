@@ -30,15 +30,20 @@ struct record {
 /* Names that may become file names: letters, digits, '-', '_', '.', not starting with '.'. */
 bool record_name_valid(const char *name);
 int record_save(const char *directory, struct record *record);
+/* -ENOENT: there is none; -EPROTO: no record, or one of a later version. */
 int record_load(const char *directory, const char *id, struct record *record);
 /* Record and report. */
 int record_remove(const char *directory, const char *id);
 /* The report of an ended move, kept beside its record; not fsynced. Load: new reference or NULL. */
 int record_report_save(const char *directory, const char *id, json_t *report);
 json_t *record_report_load(const char *directory, const char *id);
-/* Calls back for each readable record; -errno when the directory cannot be read. */
-int record_each(
-	const char *directory, void (*each)(void *ctx, const struct record *record), void *ctx);
+/* Calls back for each record: its id, and what it says or NULL when it cannot be read; -errno when
+ * the directory cannot be. */
+int record_each(const char *directory,
+	void (*each)(void *ctx, const char *id, const struct record *record), void *ctx);
+/* The directory is this process's alone until the descriptor returned is closed. -EWOULDBLOCK:
+ * another one's. */
+int record_claim(const char *directory);
 
 /* Start time of a process in clock ticks since boot, 0: there is none. */
 uint64_t record_process_start(pid_t pid);

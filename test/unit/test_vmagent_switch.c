@@ -282,7 +282,7 @@ static void without_a_ferryd_nothing_stands_in_the_way(void **state)
 	switch_close(agent);
 }
 
-static void count_record(void *ctx, const struct record *record)
+static void count_record(void *ctx, const char *id, const struct record *record)
 {
 	unsigned int *n = ctx;
 
