@@ -139,7 +139,8 @@ bool channel_has_input(struct channel *channel);
 
 /* From here on another cancel counts (an accepted channel handed over to its move). */
 void channel_set_cancel(struct channel *channel, const struct channel_cancel *cancel);
-/* From here on these types are known, and these limits hold; before the first frame only. */
+/* From here on these types are known, and these limits hold; before the first frame only. Without a
+ * cancel the one it came with goes on to count. */
 int channel_set_options(struct channel *channel, const struct channel_options *options);
 
 const struct channel_hello *channel_hello(const struct channel *channel);

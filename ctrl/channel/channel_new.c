@@ -58,6 +58,8 @@ int channel_set_options(struct channel *channel, const struct channel_options *o
 		o.max_payload_bytes > FRAME_PAYLOAD_MAX_BYTES ||
 		o.n_types > CHANNEL_TYPES_MAX - N_OWN_TYPES || channel->tx.frame != NULL)
 		return -EINVAL;
+	if (o.cancel == NULL)
+		o.cancel = channel->options.cancel;
 	channel->options = o;
 	if (o.n_types > 0)
 		memcpy(channel->types + N_OWN_TYPES, o.types, o.n_types * sizeof(o.types[0]));
