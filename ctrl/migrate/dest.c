@@ -61,8 +61,11 @@ bool dest_all_owned(const struct move *move)
 	return all_owned_or(move, port_never);
 }
 
-int dest_refuse(struct move *move, int rc, const char *reason)
+int dest_refuse(struct move *move, int rc, enum mover_refusal refusal, const char *reason)
 {
+	pthread_mutex_lock(&move->mover->lock);
+	move->mover->counts.refused[refusal]++;
+	pthread_mutex_unlock(&move->mover->lock);
 	move_fail(move, "%s", reason);
 	move_send_text(move, STREAM_FAILED, reason);
 	return rc;
@@ -247,7 +250,7 @@ int dest_frame(struct move *move, const struct frame *frame)
 	struct move_port *p = move_port_of(move, frame->kind.stream);
 
 	if (frame->kind.type == STREAM_OFFER)
-		return move->accepted ? -EBADMSG : dest_on_offer(move, frame);
+		return move->offered ? -EBADMSG : dest_on_offer(move, frame);
 	if (!move->accepted)
 		return -EBADMSG;
 	switch (frame->kind.type) {

@@ -123,51 +123,140 @@ static bool room_reserve(
 
 int dest_on_offer(struct move *move, const struct frame *frame)
 {
-	struct stream_accept accept = {0};
-	struct stream_offer offer;
-	struct wire_writer w;
-	char why[STREAM_REASON_MAX];
-	int rc = stream_get_offer(frame, &offer);
+	struct stream_offer *offer = &move->offer;
+	int rc = stream_get_offer(frame, offer);
 
 	if (rc != 0)
-		return dest_refuse(move, rc, "the offer cannot be read");
-	if (memcmp(offer.id, move->id_bytes, sizeof(offer.id)) != 0 ||
-		(move->n_ports && move->n_ports != offer.n_ports))
-		return dest_refuse(move, -EBADMSG, "the offer is of another move");
-	for (uint32_t i = 0; i < offer.n_ports; i++)
-		if (!mover_peer_vni(move->mover, move->peer, offer.port[i].vni))
-			return dest_refuse(move, -EACCES, "that VNI is not yours to speak for");
-	if (!sections_match(move, &offer, &accept, why, sizeof(why)))
-		return dest_refuse(move, -EOPNOTSUPP, why);
-	snprintf(move->vm, sizeof(move->vm), "%s", offer.vm);
-	snprintf(move->caller_id, sizeof(move->caller_id), "%s", offer.caller_id);
-	move->mode = (enum mover_mode)offer.mode;
-	move->claim = offer.flags & STREAM_OFFER_CLAIM;
-	move->resumed = offer.flags & STREAM_OFFER_RESUME;
+		return dest_refuse(move, rc, MOVER_REFUSED_MALFORMED, "the offer cannot be read");
+	if (memcmp(offer->id, move->id_bytes, sizeof(offer->id)) != 0 ||
+		(move->n_ports && move->n_ports != offer->n_ports))
+		return dest_refuse(
+			move, -EBADMSG, MOVER_REFUSED_MALFORMED, "the offer is of another move");
+	move->mode = (enum mover_mode)offer->mode;
+	move->claim = offer->flags & STREAM_OFFER_CLAIM;
+	move->resumed = offer->flags & STREAM_OFFER_RESUME;
+	move->offered = true;
+	return 0;
+}
+
+/* ---- did that host start it? ---- */
+
+/*
+ * A certificate says who speaks, not that a move was asked for. So the ferryd of that host is
+ * asked, at the address of our own configuration, whether it knows this move; and nothing is taken
+ * before it has said so. 1: it does; 0: not answered yet.
+ */
+static int offer_announced(struct move *move)
+{
+	struct mover *mover = move->mover;
+	char why[STREAM_REASON_MAX];
+	uint64_t wait_ns;
+
+	switch (atomic_load(&move->announced)) {
+	case ANNOUNCED_YES:
+		return 1;
+	case ANNOUNCED_NO:
+		snprintf(why, sizeof(why), "%s has not started this move", move->peer);
+		return dest_refuse(move, -EACCES, MOVER_REFUSED_UNANNOUNCED, why);
+	case ANNOUNCED_UNASKED:
+		move->asked_ns = move_now_ns(move);
+		atomic_store(&move->announced, ANNOUNCED_ASKED);
+		exchange_ask_move(mover, move->peer);
+		return 0;
+	default:
+		break;
+	}
+	pthread_mutex_lock(&mover->lock);
+	wait_ns = mover->limits.connect_ms * 1000000ULL;
+	pthread_mutex_unlock(&mover->lock);
+	if (move_now_ns(move) - move->asked_ns < wait_ns)
+		return 0;
+	snprintf(why, sizeof(why), "%s cannot be asked whether it started this move", move->peer);
+	return dest_refuse(move, -EHOSTUNREACH, MOVER_REFUSED_UNANNOUNCED, why);
+}
+
+/* The VM's agent would speak to one and mean the other. */
+static bool caller_taken(const struct move *move)
+{
+	const char *id = move->offer.caller_id;
+	bool taken = false;
+
+	pthread_mutex_lock(&move->mover->lock);
+	for (const struct move *other = move->mover->moves; other && id[0]; other = other->next)
+		taken = taken ||
+			(other != move && !other->done && strcmp(other->caller_id, id) == 0);
+	pthread_mutex_unlock(&move->mover->lock);
+	return taken;
+}
+
+/* May it come, and is there room? 0, or refused. */
+static int offer_judge(struct move *move, struct stream_accept *accept)
+{
+	const struct stream_offer *offer = &move->offer;
+	char why[STREAM_REASON_MAX];
+
+	for (uint32_t i = 0; i < offer->n_ports; i++)
+		if (!mover_peer_vni(move->mover, move->peer, offer->port[i].vni))
+			return dest_refuse(move, -EACCES, MOVER_REFUSED_VNI,
+				"that VNI is not yours to speak for");
+	if (caller_taken(move))
+		return dest_refuse(move, -EEXIST, MOVER_REFUSED_BUSY,
+			"another move goes by that caller's id here");
+	if (!sections_match(move, offer, accept, why, sizeof(why)))
+		return dest_refuse(move, -EOPNOTSUPP, MOVER_REFUSED_SECTIONS, why);
 	/*
 	 * What was accepted once stays so, it may be ours by now; and a VM that runs here already
 	 * is no better off without the sessions that do fit.
 	 */
-	if (!(offer.flags & (STREAM_OFFER_RESUME | STREAM_OFFER_CLAIM)) &&
-		!room_reserve(move, &offer, why, sizeof(why)))
-		return dest_refuse(move, -ENOSPC, why);
-	accept.n_ports = offer.n_ports;
-	for (uint32_t i = 0; i < offer.n_ports; i++) {
+	if (!(offer->flags & (STREAM_OFFER_RESUME | STREAM_OFFER_CLAIM)) &&
+		!room_reserve(move, offer, why, sizeof(why)))
+		return dest_refuse(move, -ENOSPC, MOVER_REFUSED_ROOM, why);
+	return 0;
+}
+
+static int offer_accept(struct move *move)
+{
+	struct stream_accept accept = {.n_ports = move->offer.n_ports};
+	struct wire_writer w;
+	int rc = offer_judge(move, &accept);
+
+	if (rc != 0)
+		return rc;
+	for (uint32_t i = 0; i < accept.n_ports; i++) {
 		struct move_port *p = &move->port[i];
 
 		p->move = move;
 		p->index = i;
-		p->offered = offer.port[i];
-		snprintf(p->name, sizeof(p->name), "%s", offer.port[i].name);
+		p->offered = move->offer.port[i];
+		snprintf(p->name, sizeof(p->name), "%s", p->offered.name);
 		port_known(move, p, &accept);
 	}
 	pthread_mutex_lock(&move->mover->lock);
-	move->n_ports = offer.n_ports;
+	snprintf(move->vm, sizeof(move->vm), "%s", move->offer.vm);
+	snprintf(move->caller_id, sizeof(move->caller_id), "%s", move->offer.caller_id);
+	move->n_ports = accept.n_ports;
 	pthread_mutex_unlock(&move->mover->lock);
 	move->accepted = true;
 	w = move_writer(move);
 	stream_put_accept(&w, &accept);
 	return move_send(move, STREAM_ACCEPT, STREAM_SECTION_MOVE, 0, &w);
+}
+
+/* Until there is an offer, and it is answered. */
+static int offer_wait(struct move *move)
+{
+	int rc = 0;
+
+	while (rc >= 0 && !move->accepted) {
+		rc = move->offered ? offer_announced(move) : 0;
+		if (rc == 1)
+			return offer_accept(move);
+		if (rc == 0)
+			rc = move_pump(move, move_now_ns(move) + TICK_NS);
+		if (rc != 0)
+			return rc;
+	}
+	return rc;
 }
 
 /* ---- a source that was lost ---- */
@@ -187,7 +276,7 @@ bool dest_channel_take(struct move *move)
 	move->channel = fresh;
 	channel_set_cancel(fresh, &move->cancel);
 	move->heard_ns = move->said_ns = move_now_ns(move);
-	move->accepted = false;
+	move->accepted = move->offered = false;
 	move->lost_ns = 0;
 	return true;
 }
@@ -254,8 +343,8 @@ int dest_accept(struct move *move)
 
 	if (!move->channel || move->accepted)
 		rc = dest_reconnect(move);
-	while (rc == 0 && !move->accepted)
-		rc = move_pump(move, move_now_ns(move) + TICK_NS);
+	if (rc == 0)
+		rc = offer_wait(move);
 	if (rc != MOVE_LOST)
 		return rc;
 	if (move->n_ports == 0)
@@ -308,8 +397,8 @@ void dest_serve(void *arg, struct channel *channel)
 	channel_set_cancel(channel, &move->cancel);
 	move->heard_ns = move->said_ns = move_now_ns(move);
 	if (!mover_peer_vtep(mover, move->peer, &move->peer_vtep)) {
-		dest_refuse(
-			move, -EHOSTUNREACH, "no VTEP of yours is in this host's configuration");
+		dest_refuse(move, -EHOSTUNREACH, MOVER_REFUSED_VTEP,
+			"no VTEP of yours is in this host's configuration");
 		move_channel_drop(move);
 		move_free(move);
 		return;
@@ -320,7 +409,8 @@ void dest_serve(void *arg, struct channel *channel)
 		mover_enter(mover, move);
 	pthread_mutex_unlock(&mover->lock);
 	if (full) {
-		dest_refuse(move, -EBUSY, "as many moves are under way here as are allowed");
+		dest_refuse(move, -EBUSY, MOVER_REFUSED_BUSY,
+			"as many moves are under way here as are allowed");
 		move_channel_drop(move);
 		move_free(move);
 		return;

@@ -28,7 +28,7 @@ void dest_facts(struct move *move, struct move_port *p, bool source_lost);
 void dest_port_look(struct move *move, struct move_port *p); /* role, rings, epoch as they are */
 bool dest_all_owned(const struct move *move);
 /* The source is told why; returns rc. */
-int dest_refuse(struct move *move, int rc, const char *reason);
+int dest_refuse(struct move *move, int rc, enum mover_refusal refusal, const char *reason);
 
 /* ---- dest_accept.c ---- */
 

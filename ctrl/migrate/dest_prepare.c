@@ -98,14 +98,16 @@ int dest_on_port(struct move *move, struct move_port *p, const struct frame *fra
 	dest_port_empty(p);
 	rc = port_make(move, p, frame, &made);
 	if (rc != 0)
-		return dest_refuse(move, rc, made.error[0] ? made.error : strerror(-rc));
+		return dest_refuse(
+			move, rc, MOVER_REFUSED_PORT, made.error[0] ? made.error : strerror(-rc));
 	mover_store_owner(move->mover, p->name, move->peer, &move->peer_vtep, move->id);
 	if (!p->adopted) {
 		text = strndup((const char *)frame->payload, frame->payload_bytes);
 		rc = text ? store_describe(move->mover->store, p->name, text) : -ENOMEM;
 		free(text);
 		if (rc != 0)
-			return dest_refuse(move, rc, "the runtime store cannot be written");
+			return dest_refuse(move, rc, MOVER_REFUSED_PORT,
+				"the runtime store cannot be written");
 	}
 	dest_port_look(move, p);
 	vswitch_of(move)->ops->counts(vswitch_of(move)->ctx, p->port, &p->before);

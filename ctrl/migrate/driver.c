@@ -200,6 +200,8 @@ static void move_end(struct move *move, bool failed)
 	move_event_add(move, MOVER_EVENT_END, now_ns);
 	pthread_cond_broadcast(&mover->changed);
 	pthread_mutex_unlock(&mover->lock);
+	for (uint32_t i = 0; failed && !stopped && move->source && i < move->n_ports; i++)
+		exchange_look_again(mover, move->port[i].name);
 	/* A connection that came too late: its other end hears so at once. */
 	if (handed)
 		channel_close(handed);

@@ -119,6 +119,9 @@ struct move_event {
 	uint64_t round, changed, sessions;
 };
 
+/* D: has the source's own ferryd said that it started this move? */
+enum move_announced { ANNOUNCED_UNASKED, ANNOUNCED_ASKED, ANNOUNCED_YES, ANNOUNCED_NO };
+
 struct move_time {
 	const char *step;
 	uint64_t start_ns, end_ns; /* move's clock */
@@ -165,10 +168,15 @@ struct move {
 	struct move_port port[MOVE_PORTS_MAX];
 	struct section_map sections; /* of the offer; S: only those */
 	bool section_taken[VSWITCH_SECTIONS_MAX]; /* S */
+	struct stream_offer offer; /* D: the last one */
+	bool offered; /* D: on this connection */
+	_Atomic uint8_t announced; /* enum move_announced; the peer's link answers */
+	uint64_t asked_ns;
 	bool accepted, ready, ready_asked, undone, peer_done, resumed;
 	bool past_freeze; /* some port has been frozen: only the other side's word ends it */
 	uint64_t heard_ns, said_ns, listened_ns;
 	uint64_t round_trip_ns; /* S: the shortest of a round and its answer; 0: none yet */
+	uint64_t lost_asked_ns; /* D: by the peer's link, under mover->lock */
 	_Atomic uint64_t lost_ns; /* D: connection lost since; the move thread writes */
 	uint32_t reconnects;
 	uint64_t bytes_sent, bytes_received; /* of closed channels */

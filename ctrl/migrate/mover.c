@@ -28,6 +28,23 @@ const char *mover_phase_name(enum mover_phase phase)
 	return (unsigned int)phase < sizeof(names) / sizeof(names[0]) ? names[phase] : "unknown";
 }
 
+const char *mover_refusal_name(enum mover_refusal refusal)
+{
+	static const char *const names[MOVER_REFUSED_COUNT] = {
+		[MOVER_REFUSED_MALFORMED] = "malformed",
+		[MOVER_REFUSED_UNANNOUNCED] = "unannounced",
+		[MOVER_REFUSED_VNI] = "vni",
+		[MOVER_REFUSED_VTEP] = "vtep",
+		[MOVER_REFUSED_SECTIONS] = "sections",
+		[MOVER_REFUSED_ROOM] = "room",
+		[MOVER_REFUSED_PORT] = "port",
+		[MOVER_REFUSED_OWNED] = "owned-elsewhere",
+		[MOVER_REFUSED_BUSY] = "busy",
+	};
+
+	return (unsigned int)refusal < MOVER_REFUSED_COUNT ? names[refusal] : "unknown";
+}
+
 void mover_log(struct mover *mover, enum plugin_log_level level, const char *object,
 	const char *format, ...)
 {
@@ -152,9 +169,12 @@ int move_launch(struct move *move, const struct move_step *steps)
 
 struct move *mover_find(struct mover *mover, const char *id)
 {
+	/* A caller may call his move whatever he likes, but not take it for another's. */
 	for (struct move *move = mover->moves; move; move = move->next)
-		if (strcmp(move->id, id) == 0 ||
-			(move->caller_id[0] && strcmp(move->caller_id, id) == 0))
+		if (strcmp(move->id, id) == 0)
+			return move;
+	for (struct move *move = mover->moves; move; move = move->next)
+		if (move->caller_id[0] && strcmp(move->caller_id, id) == 0)
 			return move;
 	return NULL;
 }

@@ -158,10 +158,27 @@ uint64_t mover_now_ns(const struct mover *mover);
 struct loop *mover_loop(const struct mover *mover);
 struct engine *mover_engine(const struct mover *mover);
 
-/* What stats and metrics show. */
+/* Why a move that came in was refused. */
+enum mover_refusal {
+	MOVER_REFUSED_MALFORMED,
+	MOVER_REFUSED_UNANNOUNCED, /* the host that speaks has not started it, or cannot be asked */
+	MOVER_REFUSED_VNI, /* not that host's to speak for */
+	MOVER_REFUSED_VTEP,
+	MOVER_REFUSED_SECTIONS, /* a plugin is missing or too old */
+	MOVER_REFUSED_ROOM,
+	MOVER_REFUSED_PORT, /* cannot be made, clashes, or does not fit the guest */
+	MOVER_REFUSED_OWNED, /* a third host says that it owns the VM */
+	MOVER_REFUSED_BUSY,
+	MOVER_REFUSED_COUNT,
+};
+const char *mover_refusal_name(enum mover_refusal refusal);
+
+/* What metrics show. */
 struct mover_counts {
 	uint64_t started, committed, failed, aborted;
-	uint32_t running, claims, alarms;
+	uint64_t alarms;
+	uint64_t refused[MOVER_REFUSED_COUNT];
+	uint32_t running, claims;
 };
 void mover_counts(struct mover *mover, struct mover_counts *counts);
 

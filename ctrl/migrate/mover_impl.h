@@ -116,6 +116,10 @@ void exchange_told(struct mover *mover); /* have they? */
 /* A relayed packet's sender, by its VTEP, does not know. */
 void exchange_correct(struct mover *mover, uint32_t vni, const struct in6_addr *addr,
 	const struct in6_addr *vtep);
+/* What was heard of a vport's owner while a move had it counts now. */
+void exchange_look_again(struct mover *mover, const char *vport);
+/* Ask this peer now about moves that come from it (move->announced). */
+void exchange_ask_move(struct mover *mover, const char *peer);
 /* Has this peer said, since the move's connection was lost, that it does not know the move? */
 bool exchange_move_unknown(struct mover *mover, const char *peer, const char *move_id);
 /* A vport has entered CLAIM; ask for it. False: nobody is known to own it. */

@@ -228,6 +228,29 @@ void peer_believe(
 		peer_take(mover, host, id, epoch);
 }
 
+void exchange_look_again(struct mover *mover, const char *vport)
+{
+	struct exchange *peers = mover->exchange;
+	const struct vswitch *v = &mover->vswitch;
+	struct vswitch_port *port = v->ops->find(v->ctx, vport);
+	struct vswitch_identity own[VSWITCH_IDENTITIES_MAX];
+	uint32_t n = port ? v->ops->identities(v->ctx, port, own, VSWITCH_IDENTITIES_MAX) : 0;
+
+	for (uint32_t i = 0; peers && i < n; i++) {
+		struct peer_known *known, copy = {0};
+
+		pthread_mutex_lock(&peers->lock);
+		for (known = peers->known; known; known = known->next)
+			if (same_identity(&known->id, &own[i]))
+				break;
+		if (known)
+			copy = *known;
+		pthread_mutex_unlock(&peers->lock);
+		if (copy.host[0])
+			peer_take(mover, copy.host, &copy.id, copy.epoch);
+	}
+}
+
 /* ---- telling ---- */
 
 uint64_t exchange_tell(struct mover *mover)
@@ -279,6 +302,21 @@ void exchange_correct(
 		link->notes++;
 		pthread_cond_broadcast(&peers->wake);
 	}
+	pthread_mutex_unlock(&peers->lock);
+}
+
+void exchange_ask_move(struct mover *mover, const char *peer)
+{
+	struct exchange *peers = mover->exchange;
+
+	if (!peers)
+		return;
+	pthread_mutex_lock(&peers->lock);
+	for (struct peer_link *link = peers->links; link; link = link->next)
+		if (strcmp(link->name, peer) == 0)
+			atomic_store(&link->asks, true);
+	/* One that waits before it dials again does so now: its host is there. */
+	pthread_cond_broadcast(&peers->wake);
 	pthread_mutex_unlock(&peers->lock);
 }
 

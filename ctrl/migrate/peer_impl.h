@@ -76,7 +76,7 @@ struct peer_link {
 	pthread_t thread;
 	struct channel_cancel cancel;
 	struct channel *channel; /* its thread */
-	_Atomic bool stop, up, tell;
+	_Atomic bool stop, up, tell, asks;
 	uint64_t told; /* of exchange->told, heard there; peers->lock */
 	uint64_t down_ns; /* since when it cannot be reached; peers->lock */
 	struct peer_note note[PEER_NOTES_MAX]; /* peers->lock */

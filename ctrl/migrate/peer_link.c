@@ -13,6 +13,7 @@
 #define PING_MS 1000
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 3000
+#define LOST_ASK_NS 1000000000ULL
 
 static uint64_t link_now_ns(const struct peer_link *link)
 {
@@ -435,42 +436,74 @@ static void doubts_expire(struct peer_link *link)
 	doubt_settle(mover, &doubt, true);
 }
 
-/* ---- moves that lost their connection ---- */
+/* ---- moves that come from there ---- */
 
-static int moves_ask(struct peer_link *link)
+/* Does it know this move of ours, which has just come, or has lost its connection? */
+static bool move_next(struct peer_link *link, uint8_t id[16], char text[37])
+{
+	struct mover *mover = link->mover;
+	uint64_t now_ns = link_now_ns(link);
+	bool found = false;
+
+	pthread_mutex_lock(&mover->lock);
+	for (struct move *move = mover->moves; move && !found; move = move->next) {
+		if (move->source || move->done || strcmp(move->peer, link->name) != 0)
+			continue;
+		found = atomic_load(&move->announced) == ANNOUNCED_ASKED ||
+			(move->lost_ns && now_ns - move->lost_ns > LOST_ASK_NS &&
+				now_ns - move->lost_asked_ns > LOST_ASK_NS);
+		if (!found)
+			continue;
+		move->lost_asked_ns = now_ns;
+		memcpy(id, move->id_bytes, 16);
+		memcpy(text, move->id, sizeof(move->id));
+	}
+	pthread_mutex_unlock(&mover->lock);
+	return found;
+}
+
+static void move_heard(struct peer_link *link, const char *text, bool known)
 {
 	struct mover *mover = link->mover;
 	struct exchange *peers = mover->exchange;
-	uint64_t now_ns = link_now_ns(link);
-	uint8_t id[16];
-	char text[37] = "";
-	struct wire_writer w;
-	struct wire_reader r;
-	bool known;
-	int rc;
+	struct move *move;
 
-	pthread_mutex_lock(&mover->lock);
-	for (struct move *move = mover->moves; move; move = move->next)
-		if (!move->source && !move->done && move->lost_ns &&
-			now_ns - move->lost_ns > 1000000000ULL &&
-			strcmp(move->peer, link->name) == 0) {
-			memcpy(id, move->id_bytes, sizeof(id));
-			memcpy(text, move->id, sizeof(text));
-		}
-	pthread_mutex_unlock(&mover->lock);
-	if (!text[0])
-		return 0;
-	w = link_writer(link);
-	wire_put_bytes(&w, id, sizeof(id));
-	rc = ask(link, PEER_ASK_MOVE, &w, PEER_MOVE, &r);
-	if (rc != 0)
-		return rc;
-	known = wire_get_u8(&r) != 0;
 	pthread_mutex_lock(&peers->lock);
 	if (!known)
-		memcpy(link->unknown_move, text, sizeof(text));
+		snprintf(link->unknown_move, sizeof(link->unknown_move), "%s", text);
 	pthread_mutex_unlock(&peers->lock);
-	return wire_reader_ok(&r) ? 0 : -EBADMSG;
+	pthread_mutex_lock(&mover->lock);
+	move = mover_find(mover, text);
+	if (move && atomic_load(&move->announced) == ANNOUNCED_ASKED)
+		atomic_store(&move->announced, known ? ANNOUNCED_YES : ANNOUNCED_NO);
+	if (move)
+		move_wake(move);
+	pthread_mutex_unlock(&mover->lock);
+}
+
+static int moves_ask(struct peer_link *link)
+{
+	uint8_t id[16];
+	char text[37];
+	struct wire_writer w;
+	struct wire_reader r;
+
+	atomic_store(&link->asks, false);
+	while (move_next(link, id, text)) {
+		bool known;
+		int rc;
+
+		w = link_writer(link);
+		wire_put_bytes(&w, id, sizeof(id));
+		rc = ask(link, PEER_ASK_MOVE, &w, PEER_MOVE, &r);
+		if (rc != 0)
+			return rc;
+		known = wire_get_u8(&r) != 0;
+		if (!wire_reader_ok(&r))
+			return -EBADMSG;
+		move_heard(link, text, known);
+	}
+	return 0;
 }
 
 /* ---- the thread ---- */
@@ -522,7 +555,7 @@ static void link_sleep(struct peer_link *link, uint32_t time_ms)
 	}
 	pthread_mutex_lock(&peers->lock);
 	if (!atomic_load(&link->stop) && !(atomic_load(&link->up) && atomic_load(&link->tell)) &&
-		!(atomic_load(&link->up) && link->notes))
+		!(atomic_load(&link->up) && (link->notes || atomic_load(&link->asks))))
 		pthread_cond_timedwait(&peers->wake, &peers->lock, &until);
 	pthread_mutex_unlock(&peers->lock);
 }

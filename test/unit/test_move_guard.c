@@ -111,6 +111,32 @@ static void forger_new(struct forger *f, const char *name, const char *certifica
 	assert_int_equal(channel_host_set_peers(f->host, &peer, 1), 0);
 }
 
+/* So that h0 says that it has started this one; NULL again: it is over. */
+static struct move *h0_starts(const struct forger *f)
+{
+	struct mover *mover = lab.host[0].mover;
+	struct move *move = move_new(mover, f->id);
+
+	assert_non_null(move);
+	move->source = true;
+	snprintf(move->peer, sizeof(move->peer), "h1");
+	pthread_mutex_lock(&mover->lock);
+	mover_enter(mover, move);
+	pthread_mutex_unlock(&mover->lock);
+	return move;
+}
+
+static void h0_ends(struct move *move)
+{
+	struct mover *mover = lab.host[0].mover;
+
+	pthread_mutex_lock(&mover->lock);
+	move->done = true;
+	mover->counts.running--;
+	mover->counts.aborted++;
+	pthread_mutex_unlock(&mover->lock);
+}
+
 static int forger_connect(struct forger *f)
 {
 	struct channel_dial dial = {.peer = "h1",
@@ -348,13 +374,16 @@ static void f07_a_peer_is_held_to_its_own_move_and_others_go_on(void **state)
 	fake_lab_move(&lab, 0, 1, "v", id);
 	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
 	for (size_t i = 0; i < sizeof(forgeries) / sizeof(forgeries[0]); i++) {
+		struct move *known;
 		struct forger f;
 
 		forger_new(&f, "h0", "h0");
 		f.id[0] = (uint8_t)i;
+		known = h0_starts(&f);
 		assert_int_equal(forger_connect(&f), 0);
 		refused_whole(&f, i);
 		forger_free(&f);
+		h0_ends(known);
 	}
 	fake_lab_rings(&lab, 0, "v", false);
 	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
@@ -362,6 +391,70 @@ static void f07_a_peer_is_held_to_its_own_move_and_others_go_on(void **state)
 	fake_lab_over(&lab, 0, id, &view);
 	assert_int_equal(view.phase, MOVER_COMMITTED);
 	v_is_whole_at(1);
+}
+
+static uint64_t unannounced(void)
+{
+	struct mover_counts counts;
+
+	mover_counts(lab.host[1].mover, &counts);
+	return counts.refused[MOVER_REFUSED_UNANNOUNCED];
+}
+
+/* With the key of h0, which knows nothing of it. */
+static void refused_as(uint8_t first, const char *why)
+{
+	uint64_t was = unannounced();
+	struct forger f;
+	char text[256];
+
+	forger_new(&f, "h0", "h0");
+	f.id[0] = first;
+	assert_int_equal(forger_connect(&f), 0);
+	forger_offers(&f, "w", 100);
+	assert_int_equal(forger_hears(&f, text, sizeof(text)), STREAM_FAILED);
+	if (!strstr(text, why))
+		fail_msg("\"%s\"", text);
+	assert_int_equal(unannounced(), was + 1);
+	assert_null(fake_lab_vport(&lab, 1, "w"));
+	forger_free(&f);
+}
+
+static void f07_a_move_that_its_host_has_not_started_is_refused_first(void **state)
+{
+	struct move *known;
+	struct mover_view view;
+	struct forger f;
+	char id[37];
+
+	(void)state;
+	fake_lab_move(&lab, 0, 1, "v", id);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
+	refused_as(1, "h0 has not started this move");
+	/* One that is over counts no more: what was recorded then is of no use. */
+	forger_new(&f, "h0", "h0");
+	f.id[0] = 2;
+	known = h0_starts(&f);
+	h0_ends(known);
+	refused_as(2, "h0 has not started this move");
+	forger_free(&f);
+	fake_lab_rings(&lab, 0, "v", false);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
+	fake_lab_rings(&lab, 1, "v", true);
+	fake_lab_over(&lab, 0, id, &view);
+	assert_int_equal(view.phase, MOVER_COMMITTED);
+	v_is_whole_at(1);
+}
+
+static void f07_a_host_that_cannot_be_asked_brings_nothing(void **state)
+{
+	(void)state;
+	fake_lab_stop(&lab, 1);
+	lab.migrate = "connect_ms: 300";
+	fake_lab_start(&lab, 1);
+	fake_lab_rings(&lab, 1, "own", true);
+	fake_lab_stop(&lab, 0);
+	refused_as(1, "h0 cannot be asked whether it started this move");
 }
 
 static void f07_nobody_gets_in_by_a_name_or_a_key_that_is_not_his(void **state)
@@ -539,6 +632,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		GUARD_TEST(f07_a_peer_is_held_to_its_own_move_and_others_go_on, hosts_start),
+		GUARD_TEST(f07_a_move_that_its_host_has_not_started_is_refused_first, hosts_start),
+		GUARD_TEST(f07_a_host_that_cannot_be_asked_brings_nothing, hosts_start),
 		GUARD_TEST(f07_nobody_gets_in_by_a_name_or_a_key_that_is_not_his, hosts_start),
 		GUARD_TEST(
 			f07_plain_links_are_there_only_where_the_file_says_insecure, hosts_start),
