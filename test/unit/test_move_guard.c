@@ -1,85 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * F07, F08: who may bring a VM, and when certificates change or end. Whole hosts with TLS; a forger
- * with whatever certificate speaks to the destination's own listener, word by word, beside a move
- * that has to go on. (Each fault of a connection alone is in test_channel_tls and
- * test_channel_frame.)
+ * F07: who may bring a VM. A forger with whatever certificate speaks to the destination's own
+ * listener, word by word, beside a move that has to go on. (Each fault of a connection alone is in
+ * test_channel_tls and test_channel_frame.)
  */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "test/unit/guard_fixture.h"
 
-#include <cmocka.h>
-
-#include "ctrl/migrate/mover_impl.h"
-#include "dataplane/vport.h"
-#include "test/fake/fake_channel.h"
-#include "test/fake/fake_eal.h"
-#include "test/fake/fake_lab.h"
-
-#define SESSIONS 100
 #define ANSWER_MS 3000
-
-#define OWN_VPORT \
-	"  - {name: own, vpc: shop, mac: '02:00:00:00:00:07', ips: [10.0.0.7], port: {path: " \
-	"/tmp/own.sock},\n     uuid: 00000000-0000-4000-8000-000000000007}\n"
-#define W_VPORT \
-	"  - {name: w, vpc: shop, mac: '02:00:00:00:00:08', ips: [10.0.0.8], port: {path: " \
-	"/tmp/w.sock},\n     uuid: 00000000-0000-4000-8000-000000000008}\n"
-
-static struct fake_lab lab;
-static struct fake_ca ca;
-static char *before; /* sessions of v at the source */
-
-static int hosts_start(void **state)
-{
-	(void)state;
-	fake_ca_issue(&ca, "h0");
-	fake_ca_issue(&ca, "h1");
-	fake_lab_new(&lab, 2);
-	lab.quiet = true;
-	lab.tls_dir = ca.dir;
-	lab.vports[0] = FAKE_LAB_VM OWN_VPORT W_VPORT;
-	lab.vports[1] = OWN_VPORT;
-	lab.migrate = "announce_repeats: 1, announce_interval_ms: 1";
-	fake_lab_start(&lab, 0);
-	fake_lab_start(&lab, 1);
-	fake_lab_rings(&lab, 0, "v", true);
-	fake_lab_rings(&lab, 1, "own", true);
-	fake_lab_run_ms(&lab, 20);
-	fake_lab_sessions(&lab, 0, "v", 1, SESSIONS);
-	before = fake_lab_dump(&lab, 0, "v");
-	return 0;
-}
-
-static int hosts_end(void **state)
-{
-	(void)state;
-	fake_lab_free(&lab);
-	free(before);
-	return 0;
-}
-
-static struct channel_host_status status_of(uint32_t host)
-{
-	struct channel_host_status status;
-
-	mover_channels(lab.host[host].mover, &status);
-	return status;
-}
-
-static void v_is_whole_at(uint32_t host)
-{
-	char *after = fake_lab_dump(&lab, host, "v");
-
-	assert_string_equal(after, before);
-	free(after);
-}
 
 /* ---- a forger ---- */
 
@@ -527,107 +454,6 @@ static void f07_a_peer_speaks_for_its_tenants_only(void **state)
 	v_is_whole_at(0);
 }
 
-/* ---- F08 ---- */
-
-static void f08_a_rotation_during_a_move_counts_from_the_next_one_on(void **state)
-{
-	struct channel_host_status was, is;
-	struct mover_view view;
-	char id[37];
-
-	(void)state;
-	fake_lab_move(&lab, 0, 1, "v", id);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
-	was = status_of(0);
-	fake_ca_issue(&ca, "h0,until=60 days");
-	fake_ca_issue(&ca, "h1,until=60 days");
-	fake_lab_rings(&lab, 0, "v", false);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
-	fake_lab_rings(&lab, 1, "v", true);
-	fake_lab_over(&lab, 0, id, &view);
-	assert_int_equal(view.phase, MOVER_COMMITTED);
-	fake_lab_over(&lab, 1, id, &view);
-	fake_lab_migrate(&lab, 1, 0, "v");
-	v_is_whole_at(0);
-	is = status_of(0);
-	assert_true(is.reloads > was.reloads);
-	assert_true(is.not_after_s > was.not_after_s + 20 * 86400);
-}
-
-static void connect_fails_and_the_vm_runs_on(const char *const *words, size_t n_words)
-{
-	struct mover_view view;
-	char id[37];
-
-	fake_lab_move(&lab, 0, 1, "v", id);
-	fake_lab_over(&lab, 0, id, &view);
-	assert_int_equal(view.phase, MOVER_FAILED);
-	for (size_t i = 0; i < n_words; i++)
-		if (!strstr(view.reason, words[i]))
-			fail_msg("\"%s\" does not say \"%s\"", view.reason, words[i]);
-	assert_int_equal(fake_lab_role(&lab, 0, "v"), ROLE_OWNER);
-	assert_true(port_rings_up(fake_lab_vport(&lab, 0, "v")->port));
-	assert_null(fake_lab_vport(&lab, 1, "v"));
-	v_is_whole_at(0);
-}
-
-static void f08_an_expired_peer_is_named_before_the_vm_stops(void **state)
-{
-	static const char *const words[] = {"h1", "expired", "2001-02-03"};
-
-	(void)state;
-	fake_ca_issue(&ca, "h1,from=2001-01-01,until=2001-02-03");
-	connect_fails_and_the_vm_runs_on(words, 3);
-	/* A new one is all it takes. */
-	fake_ca_issue(&ca, "h1");
-	fake_lab_migrate(&lab, 0, 1, "v");
-	v_is_whole_at(1);
-}
-
-/* A host whose calendar is a day behind. */
-static int64_t yesterday(void *ctx)
-{
-	(void)ctx;
-	return channel_world_wall_s(&channel_world_real) - 86400;
-}
-
-static void f08_a_clock_a_day_off_is_named_before_the_vm_stops(void **state)
-{
-	static const char *const words[] = {"h1", "not valid"};
-	struct channel_world_ops late = *channel_world_real.ops;
-	struct channel_world world = {.ops = &late, .ctx = channel_world_real.ctx};
-
-	(void)state;
-	late.wall_s = yesterday;
-	fake_ca_issue(&ca, "h0,from=10 days ago");
-	fake_lab_stop(&lab, 0);
-	lab.world[0] = &world;
-	fake_lab_start(&lab, 0);
-	fake_lab_rings(&lab, 0, "v", true);
-	fake_lab_run_ms(&lab, 20);
-	fake_lab_sessions(&lab, 0, "v", 1, SESSIONS);
-	free(before);
-	before = fake_lab_dump(&lab, 0, "v");
-	connect_fails_and_the_vm_runs_on(words, 2);
-	fake_lab_stop(&lab, 0);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	fake_ca_new(&ca);
-	return fake_eal_start_mb(512);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fake_ca_free(&ca);
-	return 0;
-}
-
-#define GUARD_TEST(name, start) cmocka_unit_test_setup_teardown(name, start, hosts_end)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -638,9 +464,6 @@ int main(void)
 		GUARD_TEST(
 			f07_plain_links_are_there_only_where_the_file_says_insecure, hosts_start),
 		GUARD_TEST(f07_a_peer_speaks_for_its_tenants_only, limited_hosts_start),
-		GUARD_TEST(f08_a_rotation_during_a_move_counts_from_the_next_one_on, hosts_start),
-		GUARD_TEST(f08_an_expired_peer_is_named_before_the_vm_stops, hosts_start),
-		GUARD_TEST(f08_a_clock_a_day_off_is_named_before_the_vm_stops, hosts_start),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
