@@ -131,11 +131,8 @@ static void lab_config(struct fake_lab *lab, uint32_t host)
 	else
 		fprintf(f, "tls: {insecure: true}\n");
 	fprintf(f, "plugins: %s\n", lab->plugins[host] ? lab->plugins[host] : "[]");
-	fprintf(f, "migrate: {listen: '127.0.0.1:%u'%s%s%s}\n", lab->port[host],
-		lab->migrate && strstr(lab->migrate, "announce_interval_ms")
-			? ""
-			: ", announce_interval_ms: 10",
-		lab->migrate ? ", " : "", lab->migrate ? lab->migrate : "");
+	fprintf(f, "migrate: {listen: '127.0.0.1:%u', %s}\n", lab->port[host],
+		lab->migrate ? lab->migrate : "announce_interval_ms: 10");
 	fprintf(f, "peers:\n");
 	for (uint32_t i = 0; i < lab->hosts; i++)
 		if (i != host)
