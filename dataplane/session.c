@@ -249,29 +249,35 @@ static void chunk_age(struct worker *w, struct slab_chunk *chunk, uint32_t now_m
 	}
 }
 
-void session_age(struct worker *w, struct vport *v, uint32_t chunks)
+static void slab_age(struct worker *w, struct session_slab *slab, uint32_t chunks, uint32_t now_ms)
+{
+	session_slab_walk_begin(slab);
+	for (uint32_t i = 0; i < chunks; i++) {
+		struct slab_chunk *chunk = slab_cursor(slab, &slab->age_at);
+
+		if (!chunk)
+			break;
+		chunk_age(w, chunk, now_ms);
+		if (!slab->age_at)
+			break; /* once round */
+	}
+	session_slab_walk_end(slab);
+}
+
+bool session_age(struct worker *w, struct vport *v, uint32_t chunks)
 {
 	uint32_t now_ms = vport_clock_ms(v, w->now_ns);
-	uint16_t slabs = w->engine->worker_count;
+	bool forwards = role_duty(vport_role(v)) == ROLE_DUTY_FORWARD;
 	/* Worker 0 also ages what control threads and imports made. */
-	uint16_t mine[2] = {w->id, slabs};
+	uint16_t mine[2] = {w->id, w->engine->worker_count};
+	bool more = false;
 
-	if (role_duty(vport_role(v)) != ROLE_DUTY_FORWARD)
-		return;
 	for (unsigned int n = 0; n < (w->id == 0 ? 2u : 1u); n++) {
 		struct session_slab *slab = &v->slab[mine[n]];
 
-		session_slab_walk_begin(slab);
-		for (uint32_t i = 0; i < chunks; i++) {
-			struct slab_chunk *chunk = slab_cursor(slab, &slab->age_at);
-
-			if (!chunk)
-				break;
-			chunk_age(w, chunk, now_ms);
-			if (!slab->age_at)
-				break; /* once round */
-		}
-		session_slab_walk_end(slab);
-		session_slab_reap(slab, false);
+		if (forwards)
+			slab_age(w, slab, chunks, now_ms);
+		more = session_slab_reap(slab) || more;
 	}
+	return more;
 }

@@ -224,8 +224,9 @@ uint32_t session_import_purge(struct vport *vport, bool moved)
 				moved ? PLUGIN_CLOSE_MOVED : PLUGIN_CLOSE_OPERATOR);
 	}
 	session_walk_end(&walk);
+	engine_grace(vport->engine);
 	for (uint16_t i = 0; i <= vport->engine->worker_count; i++)
-		session_slab_reap(&vport->slab[i], false);
+		session_slab_reap_all(&vport->slab[i]);
 	return killed;
 }
 

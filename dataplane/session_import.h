@@ -50,7 +50,8 @@ bool session_import_tombstone(
 /* An operator ends one session of v; online reader. */
 bool session_import_kill(struct vport *vport, struct session *s);
 
-/* All sessions of a vport: aborted move, or taken elsewhere. Returns how many. */
+/* All sessions of a vport: aborted move, or taken elsewhere. Returns how many. Waits for a grace
+ * period: not from a reader. */
 uint32_t session_import_purge(struct vport *vport, bool moved);
 
 /* Sessions of addresses that the vport has lost; one that serves. Returns how many. Not from a

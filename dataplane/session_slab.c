@@ -3,35 +3,21 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <rte_branch_prediction.h>
 
+#include "dataplane/pages.h"
 #include "dataplane/poison.h"
 
-#define HUGE_BYTES (2u << 20)
 #define FIRST_WORD_BITS 64
 
 int slab_pool_init(struct slab_pool *pool, uint32_t sessions, uint32_t slabs)
 {
-	uint8_t *map;
-	size_t bytes;
-
 	pool->chunks = (sessions + SLAB_CHUNK_SESSIONS - 1) / SLAB_CHUNK_SESSIONS + slabs;
-	bytes = RTE_ALIGN_CEIL((size_t)pool->chunks * SLAB_CHUNK_BYTES, HUGE_BYTES);
-	map = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		-1, 0);
-	if (map == MAP_FAILED)
+	pool->bytes = (size_t)pool->chunks * SLAB_CHUNK_BYTES;
+	pool->memory = pages_map(pool->bytes);
+	if (!pool->memory)
 		return -ENOMEM;
-	pool->memory = RTE_PTR_ALIGN_CEIL(map, HUGE_BYTES);
-	if (pool->memory != map)
-		munmap(map, (size_t)(pool->memory - map));
-	munmap(pool->memory + bytes, (size_t)(map + HUGE_BYTES - pool->memory));
-	pool->bytes = bytes;
-	/* Huge pages where the kernel gives them; faulted in now, not under a worker. */
-	madvise(pool->memory, bytes, MADV_HUGEPAGE);
-	if (madvise(pool->memory, bytes, MADV_POPULATE_WRITE) != 0)
-		memset(pool->memory, 0, bytes);
 	rte_spinlock_init(&pool->lock);
 	pool->free = NULL;
 	for (uint32_t i = pool->chunks; i-- > 0;) {
@@ -50,7 +36,7 @@ void slab_pool_destroy(struct slab_pool *pool)
 	if (!pool->memory)
 		return;
 	unpoison(pool->memory, pool->bytes);
-	munmap(pool->memory, pool->bytes);
+	pages_unmap(pool->memory, pool->bytes);
 	pool->memory = NULL;
 }
 
@@ -227,36 +213,56 @@ void session_slab_retire(struct session *s)
 	rte_spinlock_unlock(&slab->lock);
 }
 
-static void slab_free_list(struct session_slab *slab, struct session **list)
+/* Up to `max` of them; how many. */
+static uint32_t slab_free_list(struct session_slab *slab, struct session **list, uint32_t max)
 {
-	while (*list) {
+	uint32_t count = 0;
+
+	while (*list && count < max) {
 		struct session *s = *list;
 
 		*list = s->limbo_next;
 		slab_free(slab, s);
+		count++;
 	}
+	return count;
 }
 
-void session_slab_reap(struct session_slab *slab, bool force)
+bool session_slab_reap(struct session_slab *slab)
 {
+	bool more = false;
+
 	rte_spinlock_lock(&slab->lock);
-	if (slab->limbo_wait && (force || rcu_passed(slab->rcu, slab->limbo_token)))
-		slab_free_list(slab, &slab->limbo_wait);
-	if (force)
-		slab_free_list(slab, &slab->limbo_open);
+	if (slab->limbo_wait && rcu_passed(slab->rcu, slab->limbo_token)) {
+		slab_free_list(slab, &slab->limbo_wait, SLAB_REAP_SESSIONS);
+		more = slab->limbo_wait != NULL;
+	}
 	if (!slab->limbo_wait && slab->limbo_open) {
 		slab->limbo_wait = slab->limbo_open;
 		slab->limbo_open = NULL;
 		slab->limbo_token = rcu_start(slab->rcu);
 	}
 	rte_spinlock_unlock(&slab->lock);
+	return more;
+}
+
+void session_slab_reap_all(struct session_slab *slab)
+{
+	uint32_t count;
+
+	do {
+		rte_spinlock_lock(&slab->lock);
+		count = slab_free_list(slab, &slab->limbo_wait, SLAB_REAP_SESSIONS);
+		count += slab_free_list(slab, &slab->limbo_open, SLAB_REAP_SESSIONS - count);
+		rte_spinlock_unlock(&slab->lock);
+	} while (count > 0);
 }
 
 void session_slab_destroy(struct session_slab *slab)
 {
 	struct slab_chunk *chunk, *next;
 
-	session_slab_reap(slab, true);
+	session_slab_reap_all(slab);
 	rte_spinlock_lock(&slab->lock);
 	for (chunk = atomic_load(&slab->first); chunk; chunk = next) {
 		next = atomic_load(&chunk->next);

@@ -31,6 +31,8 @@
 
 struct session_slab;
 
+#define SLAB_REAP_SESSIONS 256 /* given back at once, some ten microseconds of a worker */
+
 struct slab_chunk {
 	_Atomic(struct slab_chunk *) next; /* in the slab; walkers follow it */
 	struct slab_chunk *previous;
@@ -88,9 +90,10 @@ void session_slab_publish(struct session *s);
 void session_slab_cancel(struct session *s);
 /* Unlinked from the table: memory is reused after a grace period. */
 void session_slab_retire(struct session *s);
-/* Give back what has waited for its grace period; called in slices. force: the caller has just
- * waited. */
-void session_slab_reap(struct session_slab *slab, bool force);
+/* Give back a slice of what has waited for its grace period. True: more of it could go now. */
+bool session_slab_reap(struct session_slab *slab);
+/* All of it: the caller has just waited. No worker. */
+void session_slab_reap_all(struct session_slab *slab);
 /* Slab is going: all sessions must have been retired and a grace period waited. */
 void session_slab_destroy(struct session_slab *slab);
 

@@ -7,13 +7,12 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "dataplane/pages.h"
 #include "dataplane/session_ext.h"
 #include "dataplane/session_table_fast.h"
 
 #define TABLE_LOAD_PERCENT 85
-#define HUGE_BYTES (2u << 20)
 
 /* The walk over buckets for one hash: start by the high bits, step by the tag (never 0). */
 struct probe {
@@ -57,20 +56,14 @@ static uint32_t table_prime(uint32_t least)
 int session_table_init(struct session_table *table, uint32_t sessions)
 {
 	uint64_t slots = (uint64_t)sessions * 2 * 100 / TABLE_LOAD_PERCENT;
-	void *map;
 
 	memset(table, 0, sizeof(*table));
 	table->buckets = table_prime((uint32_t)(slots / TABLE_SLOTS + 8));
-	table->bytes = RTE_ALIGN_CEIL((size_t)table->buckets * sizeof(struct table_bucket) +
-					      TABLE_STRIPES * sizeof(rte_spinlock_t),
-		HUGE_BYTES);
-	map = mmap(NULL, table->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (map == MAP_FAILED)
+	table->bytes = (size_t)table->buckets * sizeof(struct table_bucket) +
+		       TABLE_STRIPES * sizeof(rte_spinlock_t);
+	table->bucket = pages_map(table->bytes);
+	if (!table->bucket)
 		return -ENOMEM;
-	madvise(map, table->bytes, MADV_HUGEPAGE);
-	if (madvise(map, table->bytes, MADV_POPULATE_WRITE) != 0)
-		memset(map, 0, table->bytes);
-	table->bucket = map;
 	table->stripe = (rte_spinlock_t *)(table->bucket + table->buckets);
 	table->keys_max = (uint64_t)sessions * 2;
 	return 0;
@@ -78,8 +71,7 @@ int session_table_init(struct session_table *table, uint32_t sessions)
 
 void session_table_destroy(struct session_table *table)
 {
-	if (table->bucket)
-		munmap(table->bucket, table->bytes);
+	pages_unmap(table->bucket, table->bytes);
 	table->bucket = NULL;
 }
 

@@ -21,6 +21,7 @@
 
 #define AGE_PERIOD_NS 1000000ULL
 #define AGE_CHUNKS 16
+#define REAP_PERIOD_NS 100000ULL
 #define TICK_PERIOD_NS 100000000ULL
 #define SEGMENTATION_FLAGS (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)
 
@@ -322,10 +323,14 @@ static void worker_age(struct worker *w)
 
 		w->age_vport = (w->age_vport + 1) % VPORT_MAX;
 		v = atomic_load_explicit(&engine->vport[w->age_vport], memory_order_acquire);
-		if (v) {
-			session_age(w, v, AGE_CHUNKS);
-			return;
+		if (!v)
+			continue;
+		/* A million that ended at once goes by slices, at a quarter of the time. */
+		if (session_age(w, v, AGE_CHUNKS)) {
+			w->age_vport--;
+			w->next_age_ns = w->now_ns + REAP_PERIOD_NS;
 		}
+		return;
 	}
 }
 

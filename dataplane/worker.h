@@ -265,8 +265,9 @@ enum drop_reason session_open(struct vport *v, uint16_t slab, const struct sessi
 bool session_kill(struct session *s, uint16_t slab, enum plugin_close_reason reason);
 /* Where its remote was, it is no more: the next egress packet looks anew. Worker. */
 void session_location_lost(struct session *s, struct location *was);
-/* Age a slice of one vport's slab of this worker: up to `chunks` chunks. */
-void session_age(struct worker *w, struct vport *v, uint32_t chunks);
+/* Age a slice of one vport's slab of this worker: up to `chunks` chunks, and give back a slice of
+ * what is over. True: come back soon, there is more of that. */
+bool session_age(struct worker *w, struct vport *v, uint32_t chunks);
 /* Make room at the quota: kill one half-open session of the vport. */
 bool session_evict(struct vport *v, uint16_t slab);
 

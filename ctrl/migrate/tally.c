@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/pages.h"
+
 #define LANES 16u
 #define ROOM_MIN 1024u
 #define GONE UINT64_MAX /* deleted: a probe goes on past it */
@@ -22,19 +24,36 @@ static uint32_t next_place(const struct tally *tally, uint32_t at)
 	return (at + LANES) & (tally->room - 1);
 }
 
+static size_t room_bytes(uint32_t room)
+{
+	return room * (sizeof(struct tally_entry) + 1);
+}
+
+static bool room_is_large(uint32_t room)
+{
+	return room_bytes(room) >= PAGES_ALIGN / 2;
+}
+
 static int tally_room(struct tally *tally, uint32_t room)
 {
-	/* Large and zero: from the kernel, given back at once. */
-	tally->entry = calloc(room, sizeof(*tally->entry));
-	tally->mark = calloc(room, 1);
-	if (!tally->entry || !tally->mark) {
-		free(tally->entry);
-		free(tally->mark);
+	struct tally_entry *entry =
+		room_is_large(room) ? pages_map(room_bytes(room)) : calloc(1, room_bytes(room));
+
+	if (!entry)
 		return -ENOMEM;
-	}
+	tally->entry = entry;
+	tally->mark = (uint8_t *)&entry[room];
 	tally->room = room;
 	tally->used = 0;
 	return 0;
+}
+
+static void room_free(const struct tally *tally)
+{
+	if (room_is_large(tally->room))
+		pages_unmap(tally->entry, room_bytes(tally->room));
+	else
+		free(tally->entry);
 }
 
 int tally_init(struct tally *tally, uint32_t expected)
@@ -42,15 +61,14 @@ int tally_init(struct tally *tally, uint32_t expected)
 	uint32_t room = ROOM_MIN;
 
 	memset(tally, 0, sizeof(*tally));
-	while (room < (1u << 30) && room / 2 < expected)
+	while (room < (1u << 30) && room / 8 * 5 < expected)
 		room *= 2;
 	return tally_room(tally, room);
 }
 
 void tally_fini(struct tally *tally)
 {
-	free(tally->entry);
-	free(tally->mark);
+	room_free(tally);
 	memset(tally, 0, sizeof(*tally));
 }
 
@@ -102,10 +120,8 @@ static int tally_grow(struct tally *tally, uint32_t room)
 	if (room > 1u << 30)
 		return -ENOMEM;
 	rc = tally_room(tally, room);
-	if (rc != 0) {
-		*tally = old;
+	if (rc != 0)
 		return rc;
-	}
 	for (uint32_t i = 0; i < old.room; i++) {
 		uint32_t at;
 
@@ -117,8 +133,7 @@ static int tally_grow(struct tally *tally, uint32_t room)
 		tally->mark[at] = old.mark[i];
 		tally->used++;
 	}
-	free(old.entry);
-	free(old.mark);
+	room_free(&old);
 	return 0;
 }
 
