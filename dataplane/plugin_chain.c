@@ -324,30 +324,30 @@ static void session_view(const struct session *s, uint64_t now_ns, struct plugin
 	}
 }
 
-/* Judge s as it would be judged if it were new. */
-static void session_ask(
-	const struct session *s, struct plugin_request *request, struct chain_result *result)
+/* Judge s as it would be judged if it were new; *view is what plugins are told of it. */
+static void session_ask(const struct session *s, struct plugin_request *request,
+	struct plugin_session *view, struct chain_result *result)
 {
 	struct plugin_answer answer;
-	struct plugin_session view;
 
-	session_view(s, request->now_ns, &view);
-	request->vport = view.vport;
-	request->tuple = view.tuple;
-	request->dir = view.dir;
-	request->public_side = view.translated && view.dir == PLUGIN_INGRESS;
+	session_view(s, request->now_ns, view);
+	request->vport = view->vport;
+	request->tuple = view->tuple;
+	request->dir = view->dir;
+	request->public_side = view->translated && view->dir == PLUGIN_INGRESS;
 	request->recheck = true;
-	request->session_id = SESSION_GET(s->birth_id);
-	request->outside = view.translated ? &view.outside : NULL;
+	request->session_id = view->session_id;
+	request->outside = view->translated ? &view->outside : NULL;
 	chain_ask(s->vport, s, request, &answer, result);
 }
 
-static enum drop_reason session_rejudge(struct session *s, struct plugin_request *request)
+static enum drop_reason session_rejudge(
+	struct session *s, struct plugin_request *request, struct plugin_session *view)
 {
 	uint8_t keep = SESSION_GET(s->action.set) & (SESSION_ACT_TRANSLATE | SESSION_ACT_ROUTED);
 	struct chain_result result;
 
-	session_ask(s, request, &result);
+	session_ask(s, request, view, &result);
 	SESSION_SET(s->policy_gen, result.policy_gen);
 	if (result.reason != DROP_NONE)
 		return result.reason;
@@ -360,16 +360,18 @@ static enum drop_reason session_rejudge(struct session *s, struct plugin_request
 enum drop_reason plugin_chain_recheck(struct session *s, uint16_t worker, uint64_t now_ns)
 {
 	struct plugin_request request = {.worker = worker, .now_ns = now_ns};
+	struct plugin_session view;
 
-	return session_rejudge(s, &request);
+	return session_rejudge(s, &request, &view);
 }
 
 void plugin_chain_explain(const struct session *s, uint64_t now_ns, struct chain_result *result)
 {
 	struct plugin_request request = {
 		.worker = s->vport->engine->worker_count, .now_ns = now_ns, .dry = true};
+	struct plugin_session view;
 
-	session_ask(s, &request, result);
+	session_ask(s, &request, &view, result);
 }
 
 static void put_text(char *text, size_t len, const char *format, ...)
@@ -507,8 +509,8 @@ enum drop_reason plugin_chain_adopt(
 	struct engine *engine = s->vport->engine;
 	uint16_t control = engine->worker_count;
 	struct plugin_request request = {.worker = control, .now_ns = now_ns, .arrives = true};
-	enum drop_reason reason = session_rejudge(s, &request);
 	struct plugin_session view;
+	enum drop_reason reason = session_rejudge(s, &request, &view);
 
 	if (reason != DROP_NONE &&
 		!(reason == DROP_DENIED && engine->policy_change == ENGINE_POLICY_FINISH))
@@ -518,7 +520,6 @@ enum drop_reason plugin_chain_adopt(
 		return DROP_NONE;
 	}
 	reason = DROP_NONE;
-	session_view(s, now_ns, &view);
 	view.worker = control;
 	for (uint16_t i = 0; i < engine->plugin_count && reason == DROP_NONE; i++) {
 		reason = adopt_one(s, i, state_versions[i], &view);

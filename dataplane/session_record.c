@@ -367,3 +367,43 @@ void session_record_read(const struct session *s, const struct session_timeouts 
 		memcpy(record->ext, s->ext->state, s->ext->state_bytes);
 	}
 }
+
+static bool half_stands(const struct session_half *s, const struct session_half *record)
+{
+	return SESSION_GET(s->packets) == record->packets &&
+	       SESSION_GET(s->bytes) == record->bytes &&
+	       SESSION_GET(s->seq_end) == record->seq_end &&
+	       SESSION_GET(s->seq_limit) == record->seq_limit &&
+	       SESSION_GET(s->window_max) == record->window_max &&
+	       SESSION_GET(s->scale) == record->scale && SESSION_GET(s->flags) == record->flags &&
+	       SESSION_GET(s->ack_low) == record->ack_low;
+}
+
+static bool key_stands(const struct session_key *key, const struct session_addresses6 *a6,
+	const struct session_tuple *tuple)
+{
+	struct session_addresses6 their_a6;
+	struct session_key theirs;
+
+	if (session_key_pack(tuple, &theirs, &their_a6) != (a6 != NULL) ||
+		!session_key_equal(key, &theirs))
+		return false;
+	return !a6 || memcmp(a6, &their_a6, sizeof(*a6)) == 0;
+}
+
+bool session_record_stands(const struct session *s, const struct session_record *record)
+{
+	uint64_t word = atomic_load_explicit(&s->state, memory_order_acquire);
+	uint8_t ext_bytes = s->ext ? s->ext->state_bytes : 0;
+
+	return (word & STATE_TRAVELS) == record->state && s->birth_id == record->birth_id &&
+	       s->version == record->version && SESSION_GET(s->syn_seq) == record->syn_seq &&
+	       half_stands(&s->half[0], &record->half[0]) &&
+	       half_stands(&s->half[1], &record->half[1]) &&
+	       key_stands(&s->key, s->is_ipv6 ? &s->a6 : NULL, &record->tuple) &&
+	       s->has_key2 == record->has_key2 &&
+	       (!s->has_key2 ||
+		       key_stands(session_key2(s), session_key2_a6(s), &record->outside)) &&
+	       ext_bytes == record->ext_bytes &&
+	       (ext_bytes == 0 || memcmp(s->ext->state, record->ext, ext_bytes) == 0);
+}

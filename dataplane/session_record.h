@@ -39,6 +39,9 @@ struct session_record {
 void session_record_read(const struct session *s, const struct session_timeouts *timeouts,
 	uint32_t now_ms, struct session_record *record);
 
+/* Is s what the record says, in all that a digest is of? */
+bool session_record_stands(const struct session *s, const struct session_record *record);
+
 /*
  * Bytes written (<= SESSION_RECORD_MAX), or -ENOSPC. *digest (may be NULL): xxh3 of the record
  * without what each side may have its own way: remaining life, age, actions.

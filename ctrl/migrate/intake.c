@@ -42,8 +42,7 @@ bool section_map_match(
 	return true;
 }
 
-/* A plugin has another number here: its tags in the record are changed, and back again for the
- * digest. */
+/* A plugin has another number here: its tags in the record are changed. */
 static bool ext_renumber(const struct section_map *map, struct session_record *record)
 {
 	uint8_t out[sizeof(record->ext)];
@@ -67,34 +66,16 @@ static bool ext_renumber(const struct section_map *map, struct session_record *r
 	return at <= sizeof(record->ext);
 }
 
-/* The digest of what stands here. */
-static uint64_t installed_digest(const struct section_map *map, const struct session_record *sent,
-	const struct session_record *here, uint64_t sent_digest)
-{
-	uint8_t bytes[SESSION_RECORD_MAX];
-	uint64_t digest;
-
-	/* Tags differ from what was sent: everything but the plugins' state is compared. */
-	if (!map->same && sent->ext_bytes) {
-		struct session_record back = *here;
-
-		back.ext_bytes = sent->ext_bytes;
-		memcpy(back.ext, sent->ext, sent->ext_bytes);
-		return session_record_pack(&back, bytes, sizeof(bytes), &digest) < 0 ? ~sent_digest
-										     : digest;
-	}
-	return session_record_pack(here, bytes, sizeof(bytes), &digest) < 0 ? ~sent_digest : digest;
-}
-
 static int record_in(struct intake *in, const struct session_record *record, uint64_t digest)
 {
 	const struct vswitch_ops *ops = in->vswitch->ops;
 	struct move_sessions *sessions = in->sessions;
-	struct session_record local, here;
+	struct session_record local;
 	const struct session_record *given = record;
 	enum tally_mark mark = TALLY_INSTALLED;
 	enum import_outcome outcome;
 	enum drop_reason reason = DROP_NONE;
+	bool as_sent;
 
 	if (!in->map->same && record->ext_bytes) {
 		local = *record;
@@ -102,14 +83,14 @@ static int record_in(struct intake *in, const struct session_record *record, uin
 			return -EBADMSG;
 		given = &local;
 	}
-	outcome = ops->import_record(in->import, given, &reason, in->tally ? &here : NULL);
+	outcome = ops->import_record(in->import, given, &reason, &as_sent);
 	switch (outcome) {
 	case IMPORT_INSTALLED:
 	case IMPORT_UPDATED:
 		sessions->installed += outcome == IMPORT_INSTALLED;
 		sessions->updated += outcome == IMPORT_UPDATED;
-		if (in->tally)
-			digest = installed_digest(in->map, record, &here, digest);
+		if (!as_sent)
+			digest = ~digest;
 		break;
 	case IMPORT_OLD:
 		/* Said twice, or late: what stands here stands. */

@@ -20,15 +20,15 @@ static struct frame_kind sessions_kind(uint16_t type, const struct move_port *p)
 		.mandatory = true};
 }
 
-static int send_record(struct move *move, struct move_port *p, const struct session_record *record)
+static int send_record(struct move *move, struct move_port *p, const struct session_record *record,
+	uint64_t deadline_ns)
 {
 	struct frame_kind kind = sessions_kind(STREAM_RECORDS, p);
 	uint64_t digest;
 	uint8_t *room;
 	int len;
 
-	if (channel_reserve(move->channel, &kind, SESSION_RECORD_MAX,
-		    channel_deadline_ns(move->channel, SEND_MS), &room) != 0)
+	if (channel_reserve(move->channel, &kind, SESSION_RECORD_MAX, deadline_ns, &room) != 0)
 		return MOVE_LOST;
 	len = session_record_pack(record, room, SESSION_RECORD_MAX, &digest);
 	if (len < 0)
@@ -40,10 +40,12 @@ static int send_record(struct move *move, struct move_port *p, const struct sess
 static int send_records(struct move *move, struct move_port *p,
 	const struct session_record *records, uint32_t count, uint64_t *counter)
 {
+	uint64_t deadline_ns = channel_deadline_ns(move->channel, SEND_MS);
+
 	for (uint32_t i = 0; i < count; i++)
 		tally_prefetch(&p->tally, records[i].birth_id);
 	for (uint32_t i = 0; i < count; i++) {
-		int rc = send_record(move, p, &records[i]);
+		int rc = send_record(move, p, &records[i], deadline_ns);
 
 		if (rc != 0)
 			return rc;

@@ -61,8 +61,7 @@ void ferry_import_begin(struct vswitch_import *m);
 void ferry_import_end(struct vswitch_import *m);
 void ferry_import_soon(const struct vswitch_import *m, const struct session_record *record);
 enum import_outcome ferry_import_record(struct vswitch_import *m,
-	const struct session_record *record, enum drop_reason *reason,
-	struct session_record *installed);
+	const struct session_record *record, enum drop_reason *reason, bool *as_sent);
 bool ferry_import_dead(struct vswitch_import *m, const struct journal_tombstone *dead);
 bool ferry_import_find(
 	struct vswitch_import *m, const struct session_tuple *tuple, struct session_record *record);

@@ -273,13 +273,12 @@ void ferry_import_soon(const struct vswitch_import *m, const struct session_reco
 }
 
 enum import_outcome ferry_import_record(struct vswitch_import *m,
-	const struct session_record *record, enum drop_reason *reason,
-	struct session_record *installed)
+	const struct session_record *record, enum drop_reason *reason, bool *as_sent)
 {
 	enum import_outcome outcome = session_import(&m->context, record, reason);
 
-	if (installed && (outcome == IMPORT_INSTALLED || outcome == IMPORT_UPDATED))
-		session_walk_read_at(m->installed, m->context.now_ns, installed);
+	if (as_sent && (outcome == IMPORT_INSTALLED || outcome == IMPORT_UPDATED))
+		*as_sent = session_record_stands(m->installed, record);
 	return outcome;
 }
 

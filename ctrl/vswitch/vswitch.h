@@ -176,10 +176,10 @@ struct vswitch_ops {
 	/* A hint: this record comes soon. */
 	void (*import_soon)(
 		const struct vswitch_import *import, const struct session_record *record);
-	/* *installed: what stands here after IMPORT_INSTALLED or IMPORT_UPDATED, read back. */
+	/* *as_sent (may be NULL): after IMPORT_INSTALLED or IMPORT_UPDATED, what stands here is
+	 * the record. */
 	enum import_outcome (*import_record)(struct vswitch_import *import,
-		const struct session_record *record, enum drop_reason *reason,
-		struct session_record *installed);
+		const struct session_record *record, enum drop_reason *reason, bool *as_sent);
 	bool (*import_dead)(struct vswitch_import *import, const struct journal_tombstone *dead);
 	/* The living session of this VM-side tuple. */
 	bool (*import_find)(struct vswitch_import *import, const struct session_tuple *tuple,
