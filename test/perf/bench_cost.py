@@ -3,7 +3,8 @@
 """What a move costs those who do not move: a worker's rate while 1 M sessions of another VM go.
 
 Two ferryd, TLS over loopback. The first forwards 16k sessions of one VM; from start to ready another
-VM's million is copied to the second, then the move is aborted and comes again.
+VM's million is copied to the second, then the move is aborted and comes again. Beside it what any
+neighbour costs who uses the caches and the memory that cores share: a program that copies zeros.
 """
 import json
 import socket
@@ -81,19 +82,37 @@ def while_moving(source):
     return delta, took
 
 
+def neighbour(place):
+    """On the other core, stopped: it writes and reads 32 MB over and over."""
+    program = rig.Process(place, "neighbour", "dd", "if=/dev/zero", "of=/dev/null", "bs=32M",
+                          within=("taskset", "-c", str(place.control_core)))
+    program.pause()
+    return program
+
+
+def beside_neighbour(source, program, seconds):
+    program.resume()
+    delta = window(source, seconds)
+    program.pause()
+    return delta
+
+
 def main():
     options = arguments(__doc__)
     result = Result("cost")
     with rig.Rig("cost", result.leave_out) as place:
         try:
             source, _ = scene(place)
-            alone, beside, took = [], [], []
+            copier = neighbour(place)
+            alone, beside, plain, took = [], [], [], []
             for _ in range(options.rounds):
                 alone.append(window(source, options.seconds))
                 delta, seconds = while_moving(source)
                 beside.append(delta)
                 took.append(seconds)
-            for name, deltas in (("alone", alone), ("while 1M sessions move", beside)):
+                plain.append(beside_neighbour(source, copier, options.seconds))
+            for name, deltas in (("alone", alone), ("while 1M sessions move", beside),
+                                 ("while a neighbour copies memory", plain)):
                 result.add(name, UNIT, [d.done / d.cpu_s / 1e6 for d in deltas])
                 result.add(name, "Mpps", [d.done / d.seconds / 1e6 for d in deltas])
             result.add("the copy, start to ready", "s", took)

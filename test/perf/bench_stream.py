@@ -107,7 +107,7 @@ def main():
         for sessions, count in SIZES:
             if sessions <= (options.sessions or sessions):
                 attempt(result, f"stream of {label(sessions)}", stream, place, sessions, count)
-        attempt(result, "final delta", delta, place, options.rounds)
+        attempt(result, "final delta", delta, place, 3 * options.rounds)
         attempt(result, "the kernel's conntrack", kernel, place, min(options.rounds, 3))
     result.finish(options.json)
 
