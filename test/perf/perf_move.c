@@ -82,8 +82,8 @@ static bool at_phase(uint32_t host, const char *id, enum mover_phase phase)
 }
 
 /*
- * Without a rest, so that what is timed is not the waiting; but whoever wants this core gets it: the
- * movers have cores of their own only where there are three.
+ * Without a rest, so that what is timed is not the waiting; but whoever wants this core gets
+ * it: the movers have cores of their own only where there are three.
  */
 static uint64_t spin_to(uint32_t host, const char *id, enum mover_phase phase)
 {
