@@ -66,6 +66,7 @@ enum switch_state {
 struct switch_view {
 	enum switch_state state;
 	bool behind; /* the copy of sessions cannot follow: hold QEMU */
+	bool away; /* ferryd does not answer; the rest is what it said last, but `behind` */
 	uint64_t credit_bytes_per_s; /* for memory; 0 = no cap */
 	char reason[HANDOVER_REASON_MAX];
 };

@@ -208,6 +208,9 @@ static int gate_enter(struct handover *handover)
 	report_vcpus(handover);
 	if (handover->status != QMP_STATUS_PRE_SWITCHOVER)
 		return 0;
+	if (handover->view.away) /* QEMU took the link down, and would take that along */
+		return handover_fail(handover, -EAGAIN,
+			"gate: ferryd is away, the VM would come without a link");
 	return handover_qmp(
 		handover, "migrate-continue", json_pack("{s:s}", "state", "pre-switchover"), NULL);
 }

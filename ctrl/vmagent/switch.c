@@ -23,6 +23,7 @@ struct switch_agent {
 	pthread_cond_t changed;
 	bool started; /* agent-start was answered; before it there is nothing to wait for */
 	bool closing;
+	struct switch_view last; /* as told */
 	struct rpc_client *waiting; /* the watcher's, to be cancelled at the end */
 	pthread_t watcher;
 	bool watching;
@@ -85,6 +86,28 @@ static int call(struct rpc_client **client, const char *path, const struct rpc_c
 	return err;
 }
 
+static void tell(struct switch_agent *agent, const struct switch_view *view)
+{
+	pthread_mutex_lock(&agent->lock);
+	agent->last = *view;
+	pthread_mutex_unlock(&agent->lock);
+	agent->options.heard(agent->options.ctx, view);
+}
+
+/* Nobody follows the sessions now, and QEMU may have taken the VM's link down. */
+static void tell_away(struct switch_agent *agent)
+{
+	struct switch_view view;
+
+	pthread_mutex_lock(&agent->lock);
+	view = agent->last;
+	pthread_mutex_unlock(&agent->lock);
+	if (view.away || view.state == SWITCH_FAILED)
+		return;
+	view.away = view.behind = true;
+	tell(agent, &view);
+}
+
 int switch_phase(struct switch_agent *agent, const char *phase, json_t *facts)
 {
 	bool first = strcmp(phase, "start") == 0 || strcmp(phase, "incoming") == 0;
@@ -115,7 +138,7 @@ int switch_phase(struct switch_agent *agent, const char *phase, json_t *facts)
 		agent->started = true;
 		pthread_cond_broadcast(&agent->changed);
 		pthread_mutex_unlock(&agent->lock);
-		agent->options.heard(agent->options.ctx, &view);
+		tell(agent, &view);
 	}
 	rpc_answer_free(&answer);
 	free(text);
@@ -148,7 +171,7 @@ static int watch_once(struct switch_agent *agent, uint64_t *serial)
 		err = view_parse(answer.text, &view, serial);
 	rpc_answer_free(&answer);
 	if (err == 0)
-		agent->options.heard(agent->options.ctx, &view);
+		tell(agent, &view);
 	return view.state == SWITCH_FAILED ? -ENOENT : err;
 }
 
@@ -202,7 +225,7 @@ static int watcher_start_again(struct switch_agent *agent)
 
 	if (err == 0 && answer.failed) {
 		snprintf(view.reason, sizeof(view.reason), "%.150s", answer.text);
-		agent->options.heard(agent->options.ctx, &view);
+		tell(agent, &view);
 		err = -ENOENT;
 	}
 	rpc_answer_free(&answer);
@@ -219,8 +242,10 @@ static void *watcher_main(void *arg)
 	if (!watcher_pause(agent, true))
 		return NULL;
 	do {
-		if (!watcher_open(agent))
+		if (!watcher_open(agent)) {
+			tell_away(agent);
 			continue;
+		}
 		if (!again || watcher_start_again(agent) == 0)
 			while (watch_once(agent, &serial) == 0)
 				;
@@ -231,6 +256,7 @@ static void *watcher_main(void *arg)
 		pthread_mutex_unlock(&agent->lock);
 		rpc_client_close(client);
 		serial = 0; /* another ferryd counts anew */
+		tell_away(agent);
 	} while (watcher_pause(agent, false));
 	return NULL;
 }

@@ -43,6 +43,7 @@ struct hosts_plan {
 	bool stopped_by_user; /* somebody stops the VM while the memory is copied */
 	bool strange_status; /* QEMU says a word nobody knows before it goes on */
 	bool behind; /* sessions fall behind for 300 ms in the middle of the copy */
+	bool ferryd_goes; /* S's, when its vCPUs have stopped; it does not come back */
 	bool operator_comes; /* after 15 s, looks where the VM runs and resolves on both sides */
 	const char *end_status; /* QEMU S ends with this after pre-switchover, NULL: completed */
 };

@@ -364,10 +364,10 @@ static void ferryd_says(struct host *host, uint64_t in_ns, enum switch_state sta
 	hosts_schedule(host, in_ns, EVENT_INPUT, &input);
 }
 
-static void ferryd_behind(struct host *host, uint64_t in_ns, bool behind)
+static void ferryd_behind(struct host *host, uint64_t in_ns, bool behind, bool away)
 {
-	struct handover_input input = {
-		.kind = INPUT_SWITCH, .view = {.state = SWITCH_READY, .behind = behind}};
+	struct handover_input input = {.kind = INPUT_SWITCH,
+		.view = {.state = SWITCH_READY, .behind = behind, .away = away}};
 
 	hosts_schedule(host, in_ns, EVENT_INPUT, &input);
 }
@@ -386,9 +386,11 @@ static int world_switch_phase(void *ctx, const char *phase, json_t *facts)
 		host->hosts->phases_len = sizeof(result->phases) - 1;
 	if (strcmp(phase, "start") == 0)
 		ferryd_says(host, 30 * MS, SWITCH_READY);
+	if (strcmp(phase, "stopped") == 0 && host->hosts->plan->ferryd_goes)
+		ferryd_behind(host, 0, true, true);
 	if (strcmp(phase, "copy") == 0 && host->hosts->plan->behind) {
-		ferryd_behind(host, 20 * MS, true);
-		ferryd_behind(host, 320 * MS, false);
+		ferryd_behind(host, 20 * MS, true, false);
+		ferryd_behind(host, 320 * MS, false, false);
 	}
 	if (strcmp(phase, "loaded") == 0)
 		ferryd_says(host, 2 * MS,

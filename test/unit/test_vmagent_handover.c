@@ -130,6 +130,14 @@ static void qemu_is_held_while_sessions_are_behind_and_not_in_the_pause(void **s
 	json_decref(result.source_report);
 }
 
+static void a_vm_is_not_switched_over_while_its_ferryd_is_away(void **state)
+{
+	struct hosts_result result = expect_kept(&(struct hosts_plan){.ferryd_goes = true});
+
+	assert_string_equal(
+		result.source_reason, "gate: ferryd is away, the VM would come without a link");
+}
+
 /* B13 on the VM's side */
 static void b13_a_destination_that_cannot_verify_gives_the_vm_back(void **state)
 {
@@ -290,6 +298,7 @@ int main(void)
 		cmocka_unit_test(a_vm_stopped_by_somebody_during_the_copy_is_not_set_going),
 		cmocka_unit_test(a_stalled_final_pass_is_cut_after_pause_max),
 		cmocka_unit_test(qemu_is_held_while_sessions_are_behind_and_not_in_the_pause),
+		cmocka_unit_test(a_vm_is_not_switched_over_while_its_ferryd_is_away),
 		cmocka_unit_test(b13_a_destination_that_cannot_verify_gives_the_vm_back),
 		cmocka_unit_test(b13_a_destination_that_cannot_run_the_vm_gives_it_back),
 		cmocka_unit_test(a_receiving_qemu_without_stop_flag_is_ended_and_told),

@@ -177,6 +177,19 @@ static void expect_state(struct listener *listener, enum switch_state state)
 	pthread_mutex_unlock(&listener->lock);
 }
 
+static void expect_away(struct listener *listener, bool away)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 5;
+	pthread_mutex_lock(&listener->lock);
+	while (listener->view.away != away)
+		assert_int_equal(
+			pthread_cond_timedwait(&listener->changed, &listener->lock, &until), 0);
+	pthread_mutex_unlock(&listener->lock);
+}
+
 static struct switch_agent *open_switch(
 	struct listener *listener, const char *path, enum handover_side side)
 {
@@ -245,9 +258,13 @@ static void a_ferryd_that_comes_back_is_asked_again(void **state)
 	agent = open_switch(&listener, ferryd.path, HANDOVER_DEST);
 	assert_int_equal(switch_phase(agent, "incoming", NULL), 0);
 	ferryd_stop(&ferryd);
+	expect_away(&listener, true);
+	assert_int_equal(listener.view.state, SWITCH_PREPARING);
+	assert_true(listener.view.behind);
 	assert_true(switch_phase(agent, "loaded", NULL) < 0);
 	ferryd_start(&ferryd, "\"state\": \"verified\"");
 	expect_state(&listener, SWITCH_VERIFIED);
+	expect_away(&listener, false);
 	assert_int_equal(switch_phase(agent, "loaded", NULL), 0);
 	switch_close(agent);
 	ferryd_stop(&ferryd);
