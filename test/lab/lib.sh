@@ -55,10 +55,11 @@ lab_begin() {
 		exit 0
 	fi
 	lab_sweep
-	LAB_DIR=$(mktemp -d "$lab_tmp/$LAB_ID.XXXXXX")
 	trap 'lab_stopped_at="line $LINENO: $BASH_COMMAND"' ERR
 	trap lab_end EXIT
 	trap 'lab_stopped_at="a signal"; exit 143' INT TERM HUP
+	LAB_DIR=$lab_tmp/$LAB_ID.$(printf '%06x' $((RANDOM << 8 ^ RANDOM)))
+	mkdir -m 700 "$LAB_DIR"
 }
 
 # What a run killed by force could not undo: its processes died with it, its names are here still.

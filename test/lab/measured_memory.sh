@@ -72,7 +72,7 @@ by_qemu() {
 guest_start vm1a a --memory "$memory_mib"
 # Random, so that no page is empty; each page of it unlike its neighbours.
 guest_run vm1a -t 120 "dd if=/dev/urandom of=/tmp/fill bs=1M count=32 2>/dev/null
-	i=32; while [ \$i -lt $filled_mib ]; do cat /tmp/fill >/tmp/fill.\$i; i=\$((i + 32)); done; md5sum /tmp/fill.32 >/tmp/sum"
+	i=32; while [ \$i -lt $filled_mib ]; do cat /tmp/fill >/tmp/fill.\$i; i=\$((i + 32)); done; md5sum /tmp/fill.32 >/tmp/sum; test -s /tmp/sum"
 guest_qmp vm1a stop >/dev/null
 for ((i = 0; i < rounds; i++)); do
 	by_agents "memory-$i"

@@ -18,7 +18,7 @@ NAMES = {"agents": "by the agents, TLS", "qemu": "by QEMU alone, TLS"}
 
 def main():
     options = arguments(__doc__, (("--memory-mib",), {"type": int, "default": 768}),
-                        (("--filled-mib",), {"type": int, "default": 384}))
+                        (("--filled-mib",), {"type": int, "default": 320, "help": "of it; less than half (%(default)s)"}))
     result = Result("carry")
     command = (f"{SOURCE}/test/lab/measured_memory.sh", options.rounds, options.memory_mib, options.filled_mib)
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
