@@ -67,7 +67,9 @@ static const struct config_option engine[] = {
 	OPTION(config_engine, polling, CHOICE, .words = polling, .fallback = "adaptive",
 		.effect = CONFIG_EFFECT_RESTART,
 		.help = "`adaptive` sleeps when there is nothing to do and wakes in less than "
-			"100 us; `busy` never sleeps."),
+			"100 us (ports that cannot wake it, as rings, pcap, null, memif and NICs "
+			"without receive interrupts: 1 ms, once nothing came for 0.1 s); `busy` "
+			"never sleeps."),
 	OPTION(config_engine, sessions, UINT, .fallback = "1048576", .min = 1024, .max = 268435456,
 		.effect = CONFIG_EFFECT_RESTART, .help = "Sessions the host can hold."),
 	OPTION(config_engine, session_extensions, UINT, .fallback = "0", .max = 268435456,

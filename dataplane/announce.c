@@ -46,6 +46,7 @@ int engine_announce(struct vport *v)
 			rc = announce_frame(v, id->id.vni,
 				arp_nd_announce(engine->pool, &id->id.addr, &v->mac));
 	pthread_mutex_unlock(&engine->mutex);
+	engine_wake(engine);
 	return rc;
 }
 

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <rte_errno.h>
 #include <rte_malloc.h>
@@ -141,7 +143,11 @@ static struct worker *worker_create(struct engine *engine, uint16_t id)
 	if (!w)
 		return NULL;
 	w->out = calloc(VPORT_MAX, sizeof(*w->out));
-	if (!w->out) {
+	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (!w->out || w->wake_fd < 0) {
+		if (w->wake_fd >= 0)
+			close(w->wake_fd);
+		free(w->out);
 		rte_free(w);
 		return NULL;
 	}
@@ -157,6 +163,7 @@ static void worker_destroy(struct worker *w)
 {
 	rcu_unregister(&w->engine->rcu, w->rcu_reader);
 	free(atomic_load(&w->polls));
+	close(w->wake_fd);
 	free(w->out);
 	rte_free(w);
 }
@@ -277,6 +284,7 @@ static void workers_join(struct engine *engine, uint16_t count)
 {
 	for (uint16_t i = 0; i < count; i++)
 		atomic_store(&engine->worker[i]->stop, true);
+	engine_wake(engine);
 	for (uint16_t i = 0; i < count; i++)
 		pthread_join(engine->worker[i]->thread, NULL);
 }
@@ -315,6 +323,12 @@ uint32_t engine_poll(struct engine *engine)
 		rcu_offline(&engine->rcu, w->rcu_reader);
 	}
 	return packets;
+}
+
+void engine_wake(const struct engine *engine)
+{
+	for (uint16_t i = 0; i < engine->worker_count && engine->worker[i]; i++)
+		eventfd_write(engine->worker[i]->wake_fd, 1);
 }
 
 void engine_grace(struct engine *engine)

@@ -188,6 +188,7 @@ int engine_hold_park(struct vport *v, bool on)
 			atomic_store(&v->hold_draining, true);
 	}
 	pthread_mutex_unlock(&v->engine->mutex);
+	engine_wake(v->engine);
 	return rc;
 }
 
@@ -199,6 +200,7 @@ uint32_t engine_hold_return(struct vport *v)
 	if (hold)
 		hold_stats(hold, &stats);
 	atomic_store(&v->returning, stats.packets > 0);
+	engine_wake(v->engine);
 	return stats.packets;
 }
 
@@ -319,8 +321,10 @@ int engine_role_event(struct vport *v, enum role_event event, uint64_t epoch)
 	pthread_mutex_unlock(&engine->mutex);
 	if (rc != 0)
 		return rc;
-	if (step.next != from)
+	if (step.next != from) {
+		engine_wake(engine);
 		engine_grace(engine);
+	}
 	if (callbacks->role_changed && !(step.effects & ROLE_EFFECT_STAY))
 		callbacks->role_changed(callbacks->arg, v, from, step.next, step.effects);
 	return 0;
@@ -339,6 +343,7 @@ int engine_role_restore(struct vport *v, enum role role, uint64_t epoch)
 	pthread_mutex_lock(&v->engine->mutex);
 	role_take(v, role, epoch);
 	pthread_mutex_unlock(&v->engine->mutex);
+	engine_wake(v->engine);
 	engine_grace(v->engine);
 	return 0;
 }

@@ -152,6 +152,9 @@ struct tunnel *engine_tunnel_get(struct engine *engine, const struct in6_addr *v
 void engine_tunnel_put(struct engine *engine, struct tunnel *tunnel);
 /* Rebuild what each worker polls; under the mutex. */
 int engine_poll_sets(struct engine *engine);
+/* Workers that sleep are to look again: something was made for them to do. Never waits; any thread,
+ * after that is visible. */
+void engine_wake(const struct engine *engine);
 
 void engine_log(const struct engine *engine, enum plugin_log_level level, const char *object,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -74,6 +74,7 @@ int engine_poll_sets(struct engine *engine)
 		else
 			free(set[i]);
 	}
+	engine_wake(engine);
 	return rc;
 }
 
@@ -96,6 +97,8 @@ static void vport_port_event(void *arg, struct port *port, enum port_event event
 	if (engine->params.callbacks.rings_heard)
 		engine->params.callbacks.rings_heard(engine->params.callbacks.arg, v, up);
 	engine_role_event(v, up ? ROLE_RINGS_UP : ROLE_RINGS_DOWN, 0);
+	if (up)
+		engine_wake(engine);
 	/* The library takes the rings apart next: no worker may be inside, whatever the role. */
 	if (!up)
 		engine_grace(engine);

@@ -385,6 +385,7 @@ uint32_t worker_round(struct worker *w)
 	uint32_t packets = 0;
 
 	w->now_ns = clock_now_ns(&w->engine->clock);
+	w->pending = false;
 	w->timeouts = atomic_load_explicit(&w->engine->timeouts, memory_order_acquire);
 	for (uint32_t i = 0; polls && i < polls->count; i++) {
 		packets += worker_poll_entry(w, &polls->entry[i]);
@@ -414,17 +415,28 @@ static void worker_count_round(struct worker *w, uint32_t packets)
 			memory_order_relaxed);
 }
 
-static void worker_sleep(struct worker *w, struct worker_idle *idle)
+/*
+ * Armed once, it sleeps and looks until there is something: what a look costs counts, thousands a
+ * second. The first look is for what came just before the ports were asked to signal.
+ */
+static bool worker_sleep(struct worker *w, struct worker_idle *idle)
 {
 	struct rcu *rcu = &w->engine->rcu;
+	uint32_t packets;
+	bool again;
 
 	worker_idle_arm(idle);
-	if (worker_round(w) == 0) {
+	do {
+		packets = worker_round(w);
+		worker_count_round(w, packets);
+		if (packets > 0 || w->pending)
+			break;
 		rcu_offline(rcu, w->rcu_reader);
-		worker_idle_wait(idle);
+		again = !worker_idle_wait(idle);
 		rcu_online(rcu, w->rcu_reader);
-	}
+	} while (again && !atomic_load_explicit(&w->stop, memory_order_relaxed));
 	worker_idle_disarm(idle);
+	return packets > 0 || w->pending;
 }
 
 void *worker_main(void *arg)
@@ -438,11 +450,14 @@ void *worker_main(void *arg)
 	rcu_online(rcu, w->rcu_reader);
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		uint32_t packets = worker_round(w);
+		bool busy = packets > 0 || w->pending;
 
 		rcu_quiescent(rcu, w->rcu_reader);
 		worker_count_round(w, packets);
-		if (worker_idle_should_sleep(&idle, packets))
-			worker_sleep(w, &idle);
+		if (!busy && worker_idle_should_sleep(&idle))
+			busy = worker_sleep(w, &idle);
+		if (busy)
+			worker_idle_busy(&idle);
 	}
 	rcu_offline(rcu, w->rcu_reader);
 	rte_thread_unregister();

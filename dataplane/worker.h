@@ -87,10 +87,12 @@ struct worker {
 	uint16_t id;
 	int core;
 	int rcu_reader;
+	int wake_fd; /* written by engine_wake(): something changed */
 	_Atomic bool stop;
 	_Atomic(struct poll_set *) polls;
 	/* per round */
 	uint64_t now_ns;
+	bool pending; /* a hold has more to let go */
 	struct port_stats local_stats; /* frames between local vports */
 	const struct session_timeouts *timeouts;
 	struct vport_view view;
@@ -191,7 +193,7 @@ void worker_backlog_run(struct worker *w);
 
 /*
  * A vport that has become owner lets its hold go through the full path, in order; one that has
- * given its VM away lets it go after the VM. worker_hold.c
+ * given its VM away lets it go after the VM. Says in w->pending that there is more. worker_hold.c
  */
 void worker_drain(struct worker *w, struct vport *v);
 /* What a passive vport held goes back to its source, which runs the VM again. */

@@ -32,6 +32,7 @@ void worker_return(struct worker *w, struct vport *v)
 
 	if (!hold || vport_role(v) != ROLE_PASSIVE)
 		return;
+	w->pending = true;
 	count = hold_take(hold, w->now_ns, frame, DRAIN_BURST, &stale);
 	w->stats = &w->engine->uplink->stats[w->id];
 	port_count(&w->stats->unparked, stale);
@@ -120,6 +121,7 @@ void worker_drain(struct worker *w, struct vport *v)
 	if (!hold || (duty != ROLE_DUTY_FORWARD && duty != ROLE_DUTY_RELAY) ||
 		atomic_load_explicit(&v->parking, memory_order_acquire))
 		return;
+	w->pending = true;
 	hold_stats(hold, &parked);
 	if (parked.packets == 0) {
 		if (hold_close_if_empty(hold))
