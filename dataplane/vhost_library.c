@@ -225,6 +225,17 @@ int vhost_library_open(char *error, size_t len)
 	return ret;
 }
 
+void vhost_library_close(void)
+{
+	pthread_mutex_lock(&table.start_lock);
+	if (table.started) {
+		rte_vhost_driver_unregister(table.door.path); /* waits for a callback that runs */
+		vhost_door_remove(&table.door);
+	}
+	table.started = false;
+	pthread_mutex_unlock(&table.start_lock);
+}
+
 int vhost_library_connect(struct vhost_library *library)
 {
 	struct library_hello hello = {LIBRARY_HELLO, LIBRARY_VERSION, sizeof(hello.token), 0};

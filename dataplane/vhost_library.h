@@ -3,7 +3,7 @@
 #define FERRY_VHOST_LIBRARY_H
 /*
  * Connections to the vhost library, and its callbacks brought to whom they concern. For
- * vhost_link.c only.
+ * vhost_link.c, and for who ends EAL.
  *
  * Threads: open on mutator threads, the rest on the links' thread; the owner's functions run on
  * the library's events thread.
@@ -31,6 +31,11 @@ struct vhost_library {
 
 /* Starts the library, once for the process; takes up to a second then. */
 int vhost_library_open(char *error, size_t len);
+/*
+ * After the last port is closed and before EAL ends, whose memory the library's devices are in: its
+ * events thread says that a connection has ended before it frees the device, and this waits for it.
+ */
+void vhost_library_close(void);
 
 /*
  * A connection to the library, non-blocking, on which vhost-user can be spoken; -1: it takes none.

@@ -16,6 +16,7 @@
 #include <rte_log.h>
 
 #include "config/config.h"
+#include "dataplane/vhost_library.h"
 
 #define ARGS_MAX 128
 #define ARG_BYTES 256
@@ -167,6 +168,7 @@ void eal_stop(void)
 	char dir[PATH_MAX];
 
 	snprintf(dir, sizeof(dir), "%s", rte_eal_get_runtime_dir());
+	vhost_library_close();
 	rte_eal_cleanup();
 	rmdir(dir);
 }

@@ -14,7 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
+
+#include "dataplane/vhost_library.h"
 
 #include "test/fake/fake_vhost_rig.h"
 
@@ -134,6 +137,28 @@ static void c07_the_features_offered_are_the_same_after_each_restart(void **stat
 	close(listener);
 	unlink(path);
 	fake_guest_free(guest);
+}
+
+static unsigned int allocations(void)
+{
+	struct rte_malloc_socket_stats stats;
+
+	assert_int_equal(rte_malloc_get_socket_stats(0, &stats), 0);
+	return stats.alloc_count;
+}
+
+/* EAL may end then: a VMM that hangs up at the same moment leaves nothing half freed behind. */
+static void after_its_close_the_library_holds_no_memory_of_devices(void **state)
+{
+	unsigned int before = allocations();
+	struct vhost_rig rig;
+
+	(void)state;
+	vhost_rig_open(&rig, 1, false);
+	vhost_rig_boot(&rig, &(struct fake_guest_params){.pairs = 1, .size = 256});
+	vhost_rig_close(&rig);
+	vhost_library_close();
+	assert_int_equal(allocations(), before);
 }
 
 static void c10_a_path_of_107_bytes_works_and_of_108_is_refused_with_the_limit(void **state)
@@ -379,6 +404,7 @@ int main(void)
 		cmocka_unit_test(the_virtio_driver_of_dpdk_connects_to_a_listening_port),
 		cmocka_unit_test(a_port_connects_to_the_virtio_driver_of_dpdk),
 		cmocka_unit_test(nothing_is_left_behind),
+		cmocka_unit_test(after_its_close_the_library_holds_no_memory_of_devices), /* last */
 	};
 
 	return cmocka_run_group_tests(tests, fake_port_setup, NULL);
