@@ -155,12 +155,6 @@ static inline int hosts_start(void **state)
 	return hosts_start_with(0);
 }
 
-static inline int large_hosts_start(void **state)
-{
-	(void)state;
-	return hosts_start_with(65536);
-}
-
 static inline int lab_end(void **state)
 {
 	(void)state;
