@@ -27,6 +27,10 @@ static const struct config_option host[] = {
 	OPTION(config_host, gateway_mac, MAC, .effect = CONFIG_EFFECT_RESTART,
 		.help = "Source MAC of routed frames to other hosts; must differ on every host. "
 			"Unset: made from the VTEP address."),
+	OPTION(config_host, metrics, ENDPOINT, .effect = CONFIG_EFFECT_RESTART,
+		.help = "Where monitoring reads `/metrics` by HTTP, in the clear and whoever asks: "
+			"loopback or a management network. Unset: nowhere (the command `metrics` "
+			"says the same)."),
 	OPTION_INLINE(control, &section_control),
 };
 

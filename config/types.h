@@ -41,6 +41,7 @@ struct config_host {
 	const char *run_dir;
 	uint8_t gateway_mac
 		[6]; /* source of routed frames to other hosts; zero: made from the VTEP */
+	struct config_endpoint metrics; /* for HTTP; port 0: nowhere */
 	struct {
 		const char *socket; /* NULL: RUN_DIR/ferryd.sock */
 		uint32_t mode; /* file mode bits */

@@ -22,6 +22,7 @@
 #include "config/config.h"
 #include "ctrl/cmd/daemon.h"
 #include "ctrl/cmd/reload.h"
+#include "ctrl/cmd/metrics.h"
 #include "ctrl/cmd/time.h"
 #include "ctrl/log.h"
 #include "ctrl/migrate/mover.h"
@@ -44,6 +45,7 @@ struct ferryd {
 	struct clock_warp warp; /* test builds */
 	struct cmd_registry *registry;
 	struct rpc_server *server;
+	struct metrics_http *metrics;
 	struct event *events[4];
 	char control[CONFIG_SOCKET_PATH_MAX + 64];
 	int lock_fd;
@@ -330,6 +332,7 @@ static int commands_add(struct ferryd *f)
 		&cmd_noun_flow,
 		&cmd_noun_host,
 		&cmd_noun_location,
+		&cmd_noun_metrics,
 		&cmd_noun_plugin,
 		&cmd_noun_session,
 		&cmd_noun_trace,
@@ -380,6 +383,18 @@ static int socket_open(struct ferryd *f)
 	rc = rpc_server_create(&options, &f->server, why, sizeof(why));
 	if (rc != 0)
 		fprintf(stderr, "ferryd: %s\n", why);
+	return rc;
+}
+
+static int metrics_open(struct ferryd *f)
+{
+	const struct config_endpoint *at = &f->daemon.config->host.metrics;
+	char error[256];
+	int rc = at->port ? metrics_http_start(&f->daemon, at, &f->metrics, error, sizeof(error))
+			  : 0;
+
+	if (rc != 0)
+		fprintf(stderr, "ferryd: %s\n", error);
 	return rc;
 }
 
@@ -484,7 +499,7 @@ static int serve(struct ferryd *f)
 		return rc == -EWOULDBLOCK ? EXIT_LOCKED : EXIT_START;
 	if (log_start(f) != 0 || loop_create(&d->loop) != 0 || engine_begin(f) != 0 ||
 		reloads_begin(f) != 0 || commands_add(f) != 0 || events_add(f) != 0 ||
-		socket_open(f) != 0)
+		socket_open(f) != 0 || metrics_open(f) != 0)
 		return EXIT_START;
 	rc = engine_start(d->engine);
 	if (rc != 0) {
@@ -502,6 +517,7 @@ static void end(struct ferryd *f)
 	struct daemon *d = &f->daemon;
 
 	reloader_stop(d->reloader);
+	metrics_http_stop(f->metrics);
 	rpc_server_destroy(f->server);
 	for (int i = 0; i < 4; i++)
 		if (f->events[i])

@@ -50,6 +50,7 @@ ROWS = [
     Row("status", text="sessions           3",
         says=lambda j: j["host"] == "a" and j["vports"] == {"owner": 2} and j["sessions"] == 3),
     Row("stats", text="no-neighbour  3", says=lambda j: j["ports"]["v"]["rx_packets"] == 3),
+    Row("metrics", text='ferry_port_rx_packets_total{port="v",vm="v"} 3'),
     Row("memory", text="bytes_per_session_max", says=lambda j: j["keys"] == 3),
     Row("worker/show", text="IDLE_PERCENT",
         says=lambda j: len(j["workers"]) == 1 and j["workers"][0]["packets"] == 3),

@@ -7,10 +7,13 @@ import select
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 
 from kit import CONFIG, Daemon, check, equal, run_tests, wait_until
 
+HTTP_PORT = 19000 + os.getpid() % 1000
 A_PORT, B_PORT = 12000 + os.getpid() % 3500 * 2, 12001 + os.getpid() % 3500 * 2
 PEERS = """\
 peers:
@@ -27,6 +30,7 @@ def config_of(host):
     head, tail = text.split("peers:\n")
     tail = tail[tail.index("vpcs:"):]
     if host == "a":
+        head = head.replace("{{name: a,", '{{name: a, metrics: "127.0.0.1:%d",' % HTTP_PORT)
         return head + PEERS % ("b", "192.0.2.2", B_PORT, A_PORT) + tail
     head = head.replace("name: a", "name: b").replace("192.0.2.1/24", "192.0.2.2/24")
     head = head.replace("ferry-test-{pid}", "ferry-test-{pid}b").replace(":01:01", ":01:02")
@@ -172,6 +176,78 @@ def test_one_that_is_over_or_unknown_is_answered_at_once():
             equal(len(lines), 1, f"lines of one that is over: {lines}")
             check("event=end phase=committed" in lines[0], lines[0])
         check(time.monotonic() - begin < 2, "at once")
+
+
+def scrape(daemon):
+    """Series and values; each line is a comment or one of them, with no time of its own."""
+    series = {}
+    for line in daemon.say("metrics").splitlines():
+        if line.startswith("# "):
+            continue
+        name, value = line.rsplit(" ", 1)
+        check(" " not in name and name not in series, f"a series of its own: {line}")
+        series[name] = float(value)
+    return series
+
+
+def states(series):
+    return {name.split('"')[1]: value for name, value in series.items() if name.startswith("ferry_moves{")}
+
+
+def test_G01_what_monitoring_reads_stays_true_through_moves():
+    with hosts() as (a, b):
+        last = {a: scrape(a), b: scrape(b)}
+
+        def look():
+            for host, before in last.items():
+                now = scrape(host)
+                for name, value in now.items():
+                    check(value >= 0, f"{name} is {value}")
+                    kind = name.split("{")[0]
+                    check(not kind.endswith("_total") or value >= before.get(name, 0),
+                          f"{name} went from {before.get(name)} to {value}")
+                equal(sum(states(now).values()), now["ferry_moves_started_total"], "moves of all states")
+                last[host] = now
+            return ['ferry_port_rx_bytes_total{port="v",vm="v"}' in last[host] for host in (a, b)]
+
+        equal(look(), [True, False], "who has series of v")
+        for this, other, name in (a, b, "b"), (b, a, "a"), (a, b, "b"):
+            move = this.json("migrate/start", "v", name)["id"]
+            ready(this, move)
+            equal(look(), [this is a, this is b], "who has series of v, when ready")
+            hand_over(this, other, move)
+            equal(look(), [this is b, this is a], "who has series of v, afterwards")
+        move = b.json("migrate/start", "v", "a")["id"]
+        ready(b, move)
+        b.say("migrate/abort", move)
+        wait_until(lambda: shown(b, move)["done"], "aborted")
+        equal(look(), [False, True], "who has series of v, at the end")
+        equal(states(last[b]), {"running": 0, "committed": 3, "failed": 0, "aborted": 1}, "moves")
+
+
+def test_G01_monitoring_reads_it_by_http_and_nothing_else_is_there():
+    with hosts() as (a, _):
+        with urllib.request.urlopen(f"http://127.0.0.1:{HTTP_PORT}/metrics", timeout=10) as answer:
+            equal(answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8", "type")
+            names = {line.rsplit(" ", 1)[0] for line in answer.read().decode().splitlines() if line[0] != "#"}
+        equal(names, set(scrape(a)), "series")
+        for path in "/", "/metrics/x", "/../etc/passwd":
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{HTTP_PORT}{path}", timeout=10)
+                check(False, f"{path} was answered")
+            except urllib.error.HTTPError as error:
+                equal(error.code, 404, path)
+        # One that says nothing, and one that never ends.
+        slow = [socket.create_connection(("127.0.0.1", HTTP_PORT)) for _ in range(2)]
+        slow[1].sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        begin = time.monotonic()
+        a.say("version")
+        check(time.monotonic() - begin < 1, "others are answered meanwhile")
+        for one in slow:
+            one.settimeout(15)
+            while one.recv(4096):
+                pass
+            one.close()
 
 
 if __name__ == "__main__":
