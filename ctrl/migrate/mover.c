@@ -421,8 +421,8 @@ void mover_detach(struct mover *mover)
 	if (mover->listener)
 		channel_listener_stop(mover->listener);
 	mover->listener = NULL;
-	exchange_free(mover);
 	moves_stop(mover);
+	exchange_free(mover);
 	vswitch_ferry_destroy(mover->ferry);
 	mover->ferry = NULL;
 }
