@@ -329,14 +329,38 @@ static int vport_enter(struct engine *engine, struct vport *v, const struct vpor
 	return rc;
 }
 
+/*
+ * Nobody finds it by its identities any more. By its sessions it is found until they are dead: a
+ * SYN that ends one would open the next, behind the back of whoever ends them all.
+ */
 static void vport_leave(struct engine *engine, struct vport *v)
 {
+	atomic_store(&v->gone, true);
 	pthread_mutex_lock(&engine->mutex);
 	engine_identities_del(engine, v);
 	atomic_store_explicit(&engine->vport[v->id], NULL, memory_order_release);
 	engine_poll_sets(engine);
 	pthread_mutex_unlock(&engine->mutex);
 	engine_grace(engine);
+}
+
+/*
+ * Everything that neighbours and its VM have made of it goes, then itself. Also of one whose port
+ * did not open: it was found by its identities by then. Under vport_mutex.
+ */
+static void vport_end(struct engine *engine, struct vport *v)
+{
+	struct in6_addr any = IN6ADDR_ANY_INIT;
+
+	vport_leave(engine, v);
+	if (v->port)
+		port_close(v->port);
+	session_kill_all(v);
+	engine_grace(engine);
+	/* Now no worker has it; what fragments of its sessions left behind goes last. */
+	frag_flush(engine->frags, v, v->vni, &any);
+	engine_grace(engine);
+	plugin_host_vport_del(engine, v);
 }
 
 /* Under vport_mutex. */
@@ -370,8 +394,7 @@ static int vport_add(struct engine *engine, const struct vport_spec *spec, struc
 	port.listener = (struct port_listener){.event = vport_port_event, .arg = v};
 	rc = port_open(&port, &opened, error, error_len);
 	if (rc != 0) {
-		vport_leave(engine, v);
-		plugin_host_vport_del(engine, v);
+		vport_end(engine, v);
 		vport_free(v);
 		return rc;
 	}
@@ -505,41 +528,10 @@ int engine_vport_change(struct engine *engine, struct vport *v, const struct vpo
 	return rc;
 }
 
-static void vport_kill_sessions(struct vport *v)
-{
-	uint16_t control = v->engine->worker_count;
-
-	for (uint16_t i = 0; i <= control; i++) {
-		struct session_slab *slab = &v->slab[i];
-		struct slab_chunk *chunk = NULL;
-
-		session_slab_walk_begin(slab);
-		while ((chunk = session_slab_next(slab, chunk)) != NULL)
-			for (unsigned int n = 0; n < SLAB_CHUNK_SESSIONS; n++)
-				if (slab_chunk_open(chunk, n))
-					session_kill(&chunk->session[n], control,
-						vport_role(v) == ROLE_MOVED
-							? PLUGIN_CLOSE_MOVED
-							: PLUGIN_CLOSE_OPERATOR);
-		session_slab_walk_end(slab);
-	}
-}
-
 int engine_vport_del(struct engine *engine, struct vport *v)
 {
-	struct in6_addr any = IN6ADDR_ANY_INIT;
-
 	pthread_mutex_lock(&engine->vport_mutex);
-	vport_leave(engine, v);
-	if (v->port)
-		port_close(v->port);
-	vport_kill_sessions(v);
-	frag_flush(engine->frags, v, v->vni, &any);
-	engine_grace(engine);
-	/* What workers were making when the vport left. */
-	vport_kill_sessions(v);
-	engine_grace(engine);
-	plugin_host_vport_del(engine, v);
+	vport_end(engine, v);
 	pthread_mutex_unlock(&engine->vport_mutex);
 	engine_deferred_run(engine, false);
 	vport_free(v);

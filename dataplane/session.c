@@ -53,8 +53,11 @@ static int session_fill_keys(struct session *s, const struct session_origin *ori
 
 static enum drop_reason session_reserve(struct vport *v, uint16_t slab, struct session **out)
 {
-	uint32_t living = atomic_fetch_add_explicit(&v->sessions, 1, memory_order_relaxed);
+	uint32_t living;
 
+	if (unlikely(atomic_load_explicit(&v->gone, memory_order_relaxed)))
+		return DROP_SESSION_CLOSED;
+	living = atomic_fetch_add_explicit(&v->sessions, 1, memory_order_relaxed);
 	if (unlikely(living >= v->quota) && !session_evict(v, slab)) {
 		atomic_fetch_sub_explicit(&v->sessions, 1, memory_order_relaxed);
 		return DROP_QUOTA;
@@ -280,4 +283,24 @@ bool session_age(struct worker *w, struct vport *v, uint32_t chunks)
 		more = session_slab_reap(slab) || more;
 	}
 	return more;
+}
+
+void session_kill_all(struct vport *v)
+{
+	uint16_t control = v->engine->worker_count;
+
+	for (uint16_t i = 0; i <= control; i++) {
+		struct session_slab *slab = &v->slab[i];
+		struct slab_chunk *chunk = NULL;
+
+		session_slab_walk_begin(slab);
+		while ((chunk = session_slab_next(slab, chunk)) != NULL)
+			for (unsigned int n = 0; n < SLAB_CHUNK_SESSIONS; n++)
+				if (slab_chunk_open(chunk, n))
+					session_kill(&chunk->session[n], control,
+						vport_role(v) == ROLE_MOVED
+							? PLUGIN_CLOSE_MOVED
+							: PLUGIN_CLOSE_OPERATOR);
+		session_slab_walk_end(slab);
+	}
 }

@@ -100,6 +100,7 @@ struct vport {
 	_Atomic uint64_t epoch;
 	_Atomic uint32_t sessions; /* living */
 	_Atomic uint32_t quota;
+	_Atomic bool gone; /* it is being deleted: no session is born any more */
 	_Atomic uint64_t next_birth_id;
 	_Atomic uint64_t activated_ns; /* engine time of the last change to OWNER */
 	struct drain_pace pace; /* by the worker that drains, and at activation */

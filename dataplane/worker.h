@@ -265,6 +265,8 @@ enum drop_reason session_open(struct vport *v, uint16_t slab, const struct sessi
  * only one caller wins, the others get false. slab: as above (for the journal).
  */
 bool session_kill(struct session *s, uint16_t slab, enum plugin_close_reason reason);
+/* All of a vport, by a control thread: what is being opened meanwhile stays. */
+void session_kill_all(struct vport *v);
 /* Where its remote was, it is no more: the next egress packet looks anew. Worker. */
 void session_location_lost(struct session *s, struct location *was);
 /* Age a slice of one vport's slab of this worker: up to `chunks` chunks, and give back a slice of

@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 
-from kit import Daemon, check, equal, run_tests, wait_until
+from scapy.all import IP, TCP, Ether, wrpcap
+
+from kit import CONFIG, L, L_MAC, V, V_MAC, Daemon, check, equal, run_tests, wait_until
 
 RULES = 8000
 ANSWERS = 50  # while one reload is under way: a loop that waits for it gives none
@@ -151,6 +153,25 @@ def test_one_that_fails_when_it_is_applied_leaves_the_policy_that_was():
         check("net_nonsense9" in slow.answer()[1], "it was not refused")
         equal(daemon.say("config/show"), before, "config in force")
         equal(groups(daemon), rules, "the groups in force")
+
+
+def test_vports_that_come_and_go_or_do_not_open_under_traffic_take_their_sessions_along():
+    with Daemon(CONFIG.replace("tx_pcap={dir}/v-out.pcap", "infinite_rx=1")) as daemon:
+        daemon.stop()
+        wrpcap(os.path.join(daemon.dir, "v.pcap"), [
+            Ether(src=V_MAC, dst=L_MAC) / IP(src=V, dst=L) / TCP(sport=2000 + i, dport=80, flags="S")
+            for i in range(64)])
+        daemon.start()
+        base = daemon.text()
+        start = base.index("  - {name: l,")
+        texts = [base.replace("net_null1,no-rx=1", "net_nonsense9"), base.replace("name: l,", "name: l2,"),
+                 base[:start] + base[base.index("locations:"):], base.replace("10.0.0.8]", "10.0.0.18]"), base]
+        for number in range(60):
+            daemon.write(texts[number % len(texts)])
+            equal(daemon.appctl("config/reload")[0], 0 if number % len(texts) else 2, f"reload {number}")
+        wait_until(lambda: daemon.json("session/count", "l")["sessions"] > 0, "sessions of l")
+        stats = daemon.json("stats")["ports"]["v"]
+        check(stats["rx_packets"] > 0, "no traffic")
 
 
 def test_an_end_during_a_reload_is_in_good_order_and_who_waits_is_told():
