@@ -106,6 +106,9 @@ class Lab:
         for left in (path, path + ".state"):
             if os.path.exists(left):
                 os.unlink(left)
+        if name + me in self.qemus:
+            self.qemus[name + me].kill()
+            self.qemus[name + me].wait()
         words = [FAKE, "--qmp", path, *options]
         for lie in lies:
             words += ["--lie", lie]
