@@ -242,6 +242,26 @@ static int offer_accept(struct move *move)
 	return move_send(move, STREAM_ACCEPT, STREAM_SECTION_MOVE, 0, &w);
 }
 
+/*
+ * The ferryd over there came back and was told to move the VM once more, and what it has forgotten
+ * of the first time still waits here: it will be asked for that one, too, and not know it.
+ */
+static bool caller_is_leaving(struct move *move)
+{
+	const struct move *other;
+	uint64_t wait_ns;
+
+	pthread_mutex_lock(&move->mover->lock);
+	wait_ns = move->mover->limits.connect_ms * 1000000ULL + MOVER_LOST_ASK_NS;
+	for (other = move->mover->moves; other; other = other->next)
+		if (other != move && !other->done && !other->source && other->lost_ns &&
+			move->offer.caller_id[0] && strcmp(other->peer, move->peer) == 0 &&
+			strcmp(other->caller_id, move->offer.caller_id) == 0)
+			break;
+	pthread_mutex_unlock(&move->mover->lock);
+	return other && move_now_ns(move) - move->asked_ns < wait_ns;
+}
+
 /* Until there is an offer, and it is answered. */
 static int offer_wait(struct move *move)
 {
@@ -249,9 +269,9 @@ static int offer_wait(struct move *move)
 
 	while (rc >= 0 && !move->accepted) {
 		rc = move->offered ? offer_announced(move) : 0;
-		if (rc == 1)
+		if (rc == 1 && !caller_is_leaving(move))
 			return offer_accept(move);
-		if (rc == 0)
+		if (rc >= 0)
 			rc = move_pump(move, move_now_ns(move) + TICK_NS);
 		if (rc != 0)
 			return rc;

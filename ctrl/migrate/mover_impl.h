@@ -12,6 +12,8 @@
 
 #define MOVER_HISTORY_MAX 64
 #define MOVER_PEERS_MAX 1024
+/* A host is asked for a move that lost its connection so much later. */
+#define MOVER_LOST_ASK_NS 1000000000ULL
 
 struct exchange;
 

@@ -13,7 +13,6 @@
 #define PING_MS 1000
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 3000
-#define LOST_ASK_NS 1000000000ULL
 
 static uint64_t link_now_ns(const struct peer_link *link)
 {
@@ -450,8 +449,8 @@ static bool move_next(struct peer_link *link, uint8_t id[16], char text[37])
 		if (move->source || move->done || strcmp(move->peer, link->name) != 0)
 			continue;
 		found = atomic_load(&move->announced) == ANNOUNCED_ASKED ||
-			(move->lost_ns && now_ns - move->lost_ns > LOST_ASK_NS &&
-				now_ns - move->lost_asked_ns > LOST_ASK_NS);
+			(move->lost_ns && now_ns - move->lost_ns > MOVER_LOST_ASK_NS &&
+				now_ns - move->lost_asked_ns > MOVER_LOST_ASK_NS);
 		if (!found)
 			continue;
 		move->lost_asked_ns = now_ns;

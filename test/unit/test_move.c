@@ -236,6 +236,27 @@ static void B11_a_source_that_restarts_after_the_activation_does_not_serve(void 
 	assert_int_equal(fake_lab_role(&lab, 1, "v"), ROLE_OWNER);
 }
 
+static void B11_a_source_that_restarts_in_the_copy_is_told_again_and_moves(void **state)
+{
+	struct mover_request request = {.vport = "v", .host = "h1", .caller_id = "mine"};
+	char id[37], error[256];
+
+	(void)state;
+	fake_lab_sessions(&lab, 0, "v", 1, 100);
+	assert_int_equal(mover_start(lab.host[0].mover, &request, id, error, sizeof(error)), 0);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 5000));
+	fake_lab_stop(&lab, 0);
+	fake_lab_start(&lab, 0);
+	fake_lab_rings(&lab, 0, "v", true);
+	/* At once: the destination waits for the move of before. */
+	assert_int_equal(mover_start(lab.host[0].mover, &request, id, error, sizeof(error)), 0);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
+	fake_lab_rings(&lab, 0, "v", false);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 5000));
+	fake_lab_rings(&lab, 1, "v", true);
+	assert_int_equal(fake_lab_role(&lab, 1, "v"), ROLE_OWNER);
+}
+
 static void a_move_of_what_another_host_may_run_takes_nothing_back(void **state)
 {
 	struct mover_view view;
@@ -507,6 +528,8 @@ int main(void)
 		MOVE_TEST(a_guest_that_reboots_while_ready_thaws_and_moves_later, two_hosts),
 		MOVE_TEST(
 			B11_a_source_that_restarts_after_the_activation_does_not_serve, two_hosts),
+		MOVE_TEST(
+			B11_a_source_that_restarts_in_the_copy_is_told_again_and_moves, two_hosts),
 		MOVE_TEST(a_move_of_what_another_host_may_run_takes_nothing_back, two_hosts),
 		MOVE_TEST(B11_a_source_that_restarts_after_the_commit_goes_on_relaying, two_hosts),
 		MOVE_TEST(a_vm_that_is_here_and_there_is_fenced, two_hosts),
