@@ -40,11 +40,6 @@ void get_identity(struct wire_reader *r, struct vswitch_identity *id)
 	wire_get_bytes(r, id->mac, 6);
 }
 
-static bool same_identity(const struct vswitch_identity *a, const struct vswitch_identity *b)
-{
-	return a->vni == b->vni && a->port_first == b->port_first && addr_equal(&a->addr, &b->addr);
-}
-
 struct local {
 	struct mover *mover;
 	const struct vswitch_identity *id;
@@ -76,33 +71,13 @@ struct vswitch_port *peer_local(struct mover *mover, const struct vswitch_identi
 		uint32_t n = v->ops->identities(v->ctx, ports.port[i], own, VSWITCH_IDENTITIES_MAX);
 
 		for (uint32_t k = 0; k < n; k++)
-			if (same_identity(&own[k], id))
+			if (peer_same_identity(&own[k], id))
 				return ports.port[i];
 	}
 	return NULL;
 }
 
 /* ---- belief ---- */
-
-static void known_set(
-	struct exchange *peers, const char *host, const struct vswitch_identity *id, uint64_t epoch)
-{
-	struct peer_known *known;
-
-	for (known = peers->known; known; known = known->next)
-		if (same_identity(&known->id, id))
-			break;
-	if (!known) {
-		known = calloc(1, sizeof(*known));
-		if (!known)
-			return;
-		known->id = *id;
-		known->next = peers->known;
-		peers->known = known;
-	}
-	known->epoch = epoch;
-	snprintf(known->host, sizeof(known->host), "%s", host);
-}
 
 /* A peer says that it owns something. */
 struct owner_word {
@@ -189,20 +164,18 @@ void peer_believe(
 	struct exchange *peers = mover->exchange;
 	struct peer_known *known;
 	struct peer_doubt *doubt;
-	bool take = true;
+	bool take = true, full = false;
 
 	if (!mover_peer_vni(mover, host, id->vni))
 		return;
 	pthread_mutex_lock(&peers->lock);
-	for (known = peers->known; known; known = known->next)
-		if (same_identity(&known->id, id))
-			break;
+	known = peer_known_find(peers, id);
 	if (known && epoch < known->epoch) {
 		take = false;
 	} else if (known && strcmp(known->host, host) != 0) {
 		take = false;
 		for (doubt = peers->doubts; doubt; doubt = doubt->next)
-			if (same_identity(&doubt->id, id))
+			if (peer_same_identity(&doubt->id, id))
 				break;
 		if (!doubt) {
 			doubt = calloc(1, sizeof(*doubt));
@@ -221,9 +194,14 @@ void peer_believe(
 		}
 		pthread_cond_broadcast(&peers->wake);
 	} else {
-		known_set(peers, host, id, epoch);
+		take = peer_known_set(peers, host, id, epoch);
+		full = !take;
 	}
 	pthread_mutex_unlock(&peers->lock);
+	if (full)
+		mover_log(mover, PLUGIN_LOG_ERROR, host,
+			"says that it owns more than is kept of all peers: %u addresses",
+			PEER_KNOWN_MAX);
 	if (take)
 		peer_take(mover, host, id, epoch);
 }
@@ -240,9 +218,7 @@ void exchange_look_again(struct mover *mover, const char *vport)
 		struct peer_known *known, copy = {0};
 
 		pthread_mutex_lock(&peers->lock);
-		for (known = peers->known; known; known = known->next)
-			if (same_identity(&known->id, &own[i]))
-				break;
+		known = peer_known_find(peers, &own[i]);
 		if (known)
 			copy = *known;
 		pthread_mutex_unlock(&peers->lock);
@@ -341,11 +317,11 @@ bool exchange_move_unknown(struct mover *mover, const char *peer, const char *mo
 static const char *owner_of(
 	const struct exchange *peers, const struct vswitch_identity *ids, uint32_t count)
 {
-	for (const struct peer_known *known = peers->known; known; known = known->next)
-		for (uint32_t i = 0; i < count; i++)
-			if (same_identity(&known->id, &ids[i]))
-				return known->host;
-	return NULL;
+	const struct peer_known *known = NULL;
+
+	for (uint32_t i = 0; i < count && !known; i++)
+		known = peer_known_find(peers, &ids[i]);
+	return known ? known->host : NULL;
 }
 
 bool exchange_claim(struct mover *mover, const char *vport)

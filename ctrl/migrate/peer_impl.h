@@ -35,6 +35,9 @@ enum claim_verdict {
 	CLAIM_ELSEWHERE, /* gone to the host named */
 };
 
+#define PEER_KNOWN_MAX (1u << 18) /* identities of all peers together */
+#define PEER_KNOWN_BUCKETS 32768u
+
 /* What a peer says it owns. */
 struct peer_known {
 	struct peer_known *next;
@@ -89,7 +92,8 @@ struct exchange {
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* links look at what is to be asked */
 	struct peer_link *links;
-	struct peer_known *known;
+	struct peer_known *known[PEER_KNOWN_BUCKETS]; /* peer_known.c */
+	uint32_t known_count, known_seed;
 	struct peer_claim *claims;
 	struct peer_doubt *doubts;
 	uint64_t told; /* times that everybody was to be told; lock */
@@ -110,5 +114,15 @@ void put_identity(struct wire_writer *w, const struct vswitch_identity *id);
 void get_identity(struct wire_reader *r, struct vswitch_identity *id);
 /* A local vport that has this identity, or NULL. */
 struct vswitch_port *peer_local(struct mover *mover, const struct vswitch_identity *id);
+
+/* ---- peer_known.c, under peers->lock ---- */
+
+bool peer_same_identity(const struct vswitch_identity *a, const struct vswitch_identity *b);
+/* NULL: nobody has said so. */
+struct peer_known *peer_known_find(const struct exchange *peers, const struct vswitch_identity *id);
+/* False: there are PEER_KNOWN_MAX of them, or no memory; nothing is kept. */
+bool peer_known_set(struct exchange *peers, const char *host, const struct vswitch_identity *id,
+	uint64_t epoch);
+void peer_known_free(struct exchange *peers);
 
 #endif

@@ -367,13 +367,8 @@ static void doubt_settle(struct mover *mover, const struct peer_doubt *asked, bo
 		*at = doubt->next;
 		free(doubt);
 	}
-	for (struct peer_known *known = peers->known; believed && known; known = known->next)
-		if (known->id.vni == asked->id.vni &&
-			addr_equal(&known->id.addr, &asked->id.addr) &&
-			known->id.port_first == asked->id.port_first) {
-			memcpy(known->host, asked->host, sizeof(known->host));
-			known->epoch = asked->epoch;
-		}
+	if (believed)
+		peer_known_set(peers, asked->host, &asked->id, asked->epoch);
 	pthread_mutex_unlock(&peers->lock);
 	if (believed)
 		peer_take(mover, asked->host, &asked->id, asked->epoch);

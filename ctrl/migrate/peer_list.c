@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Links to the Ferry hosts of the peer list: made at start and on a reload, ended when a host is
  * listed no more. */
+#include <rte_random.h>
+
 #include "ctrl/migrate/peer_impl.h"
 
 #include <errno.h>
@@ -121,6 +123,7 @@ int exchange_start(struct mover *mover)
 
 	if (!peers)
 		return -ENOMEM;
+	peers->known_seed = (uint32_t)rte_rand();
 	pthread_mutex_init(&peers->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -163,7 +166,7 @@ void exchange_free(struct mover *mover)
 
 	if (!peers)
 		return;
-	FREE_LIST(peers->known);
+	peer_known_free(peers);
 	FREE_LIST(peers->claims);
 	FREE_LIST(peers->doubts);
 	pthread_cond_destroy(&peers->wake);

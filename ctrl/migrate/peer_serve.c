@@ -50,11 +50,7 @@ static int serve_located(struct mover *mover, const char *host, struct wire_read
 	if (!mover_peer_vni(mover, host, id.vni) || strcmp(at, mover->name) == 0)
 		return 0;
 	pthread_mutex_lock(&peers->lock);
-	for (known = peers->known; known; known = known->next)
-		if (known->id.vni == id.vni &&
-			memcmp(&known->id.addr, &id.addr, sizeof(id.addr)) == 0 &&
-			known->id.port_first == id.port_first)
-			break;
+	known = peer_known_find(peers, &id);
 	if (known) {
 		from_owner = epoch >= known->epoch && strcmp(known->host, host) == 0;
 		if (from_owner) {

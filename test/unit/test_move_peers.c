@@ -50,8 +50,9 @@ static bool knows(void *arg)
 
 	(void)arg;
 	pthread_mutex_lock(&peers->lock);
-	for (struct peer_known *k = peers->known; k; k = k->next)
-		known = known || strcmp(k->host, "h0") == 0;
+	for (uint32_t i = 0; i < PEER_KNOWN_BUCKETS; i++)
+		for (struct peer_known *k = peers->known[i]; k; k = k->next)
+			known = known || strcmp(k->host, "h0") == 0;
 	pthread_mutex_unlock(&peers->lock);
 	return known;
 }
@@ -105,6 +106,45 @@ static void a_peer_that_a_reload_takes_away_is_heard_no_more(void **state)
 	fake_lab_free(&lab);
 }
 
+static struct vswitch_identity identity(uint32_t n)
+{
+	struct vswitch_identity id = {.vni = 100 + n % 7, .addr = fake_addr("fd00::")};
+
+	memcpy(&id.addr.s6_addr[12], &n, sizeof(n));
+	return id;
+}
+
+static void what_peers_own_is_kept_and_found_up_to_a_limit(void **state)
+{
+	struct exchange *peers = calloc(1, sizeof(*peers));
+	char host[16];
+
+	(void)state;
+	for (uint32_t round = 1; round <= 2; round++)
+		for (uint32_t n = 0; n < PEER_KNOWN_MAX; n++) {
+			struct vswitch_identity id = identity(n);
+
+			snprintf(host, sizeof(host), "h%u", n % 1000);
+			assert_true(peer_known_set(peers, host, &id, round));
+		}
+	assert_int_equal(peers->known_count, PEER_KNOWN_MAX);
+	for (uint32_t n = 0; n < PEER_KNOWN_MAX + 10; n++) {
+		struct vswitch_identity id = identity(n);
+		const struct peer_known *known = peer_known_find(peers, &id);
+
+		if (n >= PEER_KNOWN_MAX) {
+			assert_null(known);
+			assert_false(peer_known_set(peers, "h0", &id, 1));
+			continue;
+		}
+		snprintf(host, sizeof(host), "h%u", n % 1000);
+		assert_string_equal(known->host, host);
+		assert_int_equal(known->epoch, 2);
+	}
+	peer_known_free(peers);
+	free(peers);
+}
+
 /* A datagram from L at host 1 to V; true when it came out of V's port at `host`. */
 static bool l_reaches_v(uint32_t host)
 {
@@ -156,6 +196,7 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_peers_own_is_kept_and_found_up_to_a_limit),
 		cmocka_unit_test(a_peer_that_a_reload_brings_is_told_at_once),
 		cmocka_unit_test(a_peer_that_a_reload_takes_away_is_heard_no_more),
 		cmocka_unit_test(a_neighbour_reaches_a_vm_whose_own_vport_waits_beside_it),
