@@ -49,6 +49,7 @@ struct move {
 	bool silence_told;
 	struct channel *peer;
 	uint64_t peer_lost_ns; /* 0: connected */
+	uint64_t attached_ns; /* when the control channel was last made; 0: never */
 	bool peer_lost_told;
 	uint64_t heard_ns, said_ns; /* the last word each way */
 	bool dialling;

@@ -12,6 +12,7 @@
 #define DIAL_MS 3000
 #define DIAL_PAUSE_US 20000
 #define DIAL_PAUSE_MAX_US 500000
+#define SHORT_LIVED_NS 1000000000ull
 
 int move_dial(struct move *move, unsigned int index, const struct channel_options *options,
 	struct channel **channel)
@@ -48,6 +49,9 @@ static void *dialler_main(void *arg)
 	unsigned int pause_us = DIAL_PAUSE_US;
 	struct channel *channel;
 
+	/* One that ended as soon as it was made (a word that one side does not know) ends again. */
+	if (move->attached_ns && vmagent_now_ns() - move->attached_ns < SHORT_LIVED_NS)
+		usleep(DIAL_PAUSE_MAX_US);
 	while (!move->stopping) {
 		if (move_dial(move, PEER_INDEX_CONTROL, &options, &channel) == 0) {
 			channel_set_cancel(channel, NULL);
@@ -81,7 +85,7 @@ void move_peer_attached(struct move *move, struct channel *peer)
 	move->peer = peer;
 	move->peer_lost_ns = 0;
 	move->peer_lost_told = false;
-	move->heard_ns = vmagent_now_ns();
+	move->heard_ns = move->attached_ns = vmagent_now_ns();
 	move_peer_say(move);
 }
 
