@@ -87,6 +87,7 @@ int dest_on_port(struct move *move, struct move_port *p, const struct frame *fra
 {
 	struct vswitch_prepared made = {0};
 	struct wire_writer w;
+	char owner[64], why[STREAM_REASON_MAX];
 	char *text;
 	int rc;
 
@@ -100,6 +101,11 @@ int dest_on_port(struct move *move, struct move_port *p, const struct frame *fra
 	if (rc != 0)
 		return dest_refuse(
 			move, rc, MOVER_REFUSED_PORT, made.error[0] ? made.error : strerror(-rc));
+	if (exchange_owned_later(move->mover, p->port, move->peer, p->offered.epoch, owner)) {
+		snprintf(why, sizeof(why), "vport %s: %s says that it has owned it since", p->name,
+			owner);
+		return dest_refuse(move, -EPERM, MOVER_REFUSED_OWNED, why);
+	}
 	mover_store_owner(move->mover, p->name, move->peer, &move->peer_vtep, move->id);
 	if (!p->adopted) {
 		text = strndup((const char *)frame->payload, frame->payload_bytes);

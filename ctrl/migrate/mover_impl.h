@@ -120,6 +120,9 @@ void exchange_correct(struct mover *mover, uint32_t vni, const struct in6_addr *
 	const struct in6_addr *vtep);
 /* What was heard of a vport's owner while a move had it counts now. */
 void exchange_look_again(struct mover *mover, const char *vport);
+/* Somebody else than `host` says that it has owned an address of the port since a later epoch. */
+bool exchange_owned_later(struct mover *mover, struct vswitch_port *port, const char *host,
+	uint64_t epoch, char owner[64]);
 /* Ask this peer now about moves that come from it (move->announced). */
 void exchange_ask_move(struct mover *mover, const char *peer);
 /* Has this peer said, since the move's connection was lost, that it does not know the move? */

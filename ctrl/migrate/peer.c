@@ -227,6 +227,29 @@ void exchange_look_again(struct mover *mover, const char *vport)
 	}
 }
 
+bool exchange_owned_later(struct mover *mover, struct vswitch_port *port, const char *host,
+	uint64_t epoch, char owner[64])
+{
+	struct exchange *peers = mover->exchange;
+	const struct vswitch *v = &mover->vswitch;
+	struct vswitch_identity own[VSWITCH_IDENTITIES_MAX];
+	uint32_t n = v->ops->identities(v->ctx, port, own, VSWITCH_IDENTITIES_MAX);
+	bool found = false;
+
+	if (!peers)
+		return false;
+	pthread_mutex_lock(&peers->lock);
+	for (uint32_t i = 0; i < n && !found; i++) {
+		const struct peer_known *known = peer_known_find(peers, &own[i]);
+
+		found = known && known->epoch > epoch && strcmp(known->host, host) != 0;
+		if (found)
+			snprintf(owner, 64, "%s", known->host);
+	}
+	pthread_mutex_unlock(&peers->lock);
+	return found;
+}
+
 /* ---- telling ---- */
 
 uint64_t exchange_tell(struct mover *mover)

@@ -4,6 +4,7 @@
  * listener, word by word, beside a move that has to go on. (Each fault of a connection alone is in
  * test_channel_tls and test_channel_frame.)
  */
+#include "ctrl/migrate/peer_impl.h"
 #include "test/unit/guard_fixture.h"
 
 #define ANSWER_MS 3000
@@ -373,6 +374,40 @@ static void f07_a_move_that_its_host_has_not_started_is_refused_first(void **sta
 	v_is_whole_at(1);
 }
 
+/* h9 says at h1 that it has owned V since `epoch`. */
+static void h9_says(uint64_t epoch)
+{
+	struct exchange *peers = lab.host[1].mover->exchange;
+	const struct vswitch_identity v = {.vni = 100, .addr = fake_addr("10.0.0.5")};
+
+	pthread_mutex_lock(&peers->lock);
+	assert_true(peer_known_set(peers, "h9", &v, epoch));
+	pthread_mutex_unlock(&peers->lock);
+}
+
+static void f07_a_vm_that_a_third_host_has_owned_since_does_not_come(void **state)
+{
+	struct mover_view view;
+	char id[37];
+
+	(void)state;
+	h9_says(UINT64_MAX / 2);
+	fake_lab_move(&lab, 0, 1, "v", id);
+	fake_lab_over(&lab, 0, id, &view);
+	assert_int_equal(view.phase, MOVER_FAILED);
+	assert_non_null(strstr(view.reason, "vport v: h9 says that it has owned it since"));
+	v_is_whole_at(0);
+	h9_says(1);
+	fake_lab_move(&lab, 0, 1, "v", id);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
+	fake_lab_rings(&lab, 0, "v", false);
+	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
+	fake_lab_rings(&lab, 1, "v", true);
+	fake_lab_over(&lab, 0, id, &view);
+	assert_int_equal(view.phase, MOVER_COMMITTED);
+	v_is_whole_at(1);
+}
+
 static void f07_a_host_that_cannot_be_asked_brings_nothing(void **state)
 {
 	(void)state;
@@ -459,6 +494,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		GUARD_TEST(f07_a_peer_is_held_to_its_own_move_and_others_go_on, hosts_start),
 		GUARD_TEST(f07_a_move_that_its_host_has_not_started_is_refused_first, hosts_start),
+		GUARD_TEST(f07_a_vm_that_a_third_host_has_owned_since_does_not_come, hosts_start),
 		GUARD_TEST(f07_a_host_that_cannot_be_asked_brings_nothing, hosts_start),
 		GUARD_TEST(f07_nobody_gets_in_by_a_name_or_a_key_that_is_not_his, hosts_start),
 		GUARD_TEST(
