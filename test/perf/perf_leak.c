@@ -2,7 +2,7 @@
 /*
  * A host forgets a move: what it holds after many moves is what it held after the first hundred
  * (the history is full by then). Heap, descriptors, packets and session slabs of two whole hosts in
- * one process, a VM going to and fro.
+ * one process, a VM going to and fro by TLS.
  *
  *	perf_leak [MOVES]	default 1000
  */
@@ -15,6 +15,7 @@
 #include <rte_mempool.h>
 
 #include "dataplane/vport.h"
+#include "test/fake/fake_channel.h"
 #include "test/fake/fake_eal.h"
 #include "test/fake/fake_lab.h"
 
@@ -74,12 +75,17 @@ int main(int argc, char **argv)
 {
 	int moves = argc > 1 ? atoi(argv[1]) : 1000;
 	struct holds before = {0}, after;
+	struct fake_ca ca;
 
 	/* One heap, so that all of it is counted. */
 	mallopt(M_ARENA_MAX, 1);
 	if (moves <= WARM || moves % 2 || fake_eal_start_mb(512) != 0)
 		return 2;
 	fake_lab_new(&lab, 2);
+	fake_ca_new(&ca);
+	fake_ca_issue(&ca, "h0");
+	fake_ca_issue(&ca, "h1");
+	lab.tls_dir = ca.dir;
 	lab.quiet = true;
 	lab.vports[0] = FAKE_LAB_VM;
 	lab.migrate = "announce_repeats: 1, announce_interval_ms: 1";
@@ -98,6 +104,7 @@ int main(int argc, char **argv)
 	after = held();
 	print("after the last", &after);
 	fake_lab_free(&lab);
+	fake_ca_free(&ca);
 	return after.heap > before.heap + HEAP_SLACK || after.files > before.files + FILES_SLACK ||
 	       after.packets_free + 64 < before.packets_free ||
 	       memcmp(after.chunks_free, before.chunks_free, sizeof(after.chunks_free)) != 0 ||
