@@ -355,7 +355,8 @@ static void vport_end(struct engine *engine, struct vport *v)
 	vport_leave(engine, v);
 	if (v->port)
 		port_close(v->port);
-	session_kill_all(v);
+	session_kill_all(
+		v, vport_role(v) == ROLE_MOVED ? PLUGIN_CLOSE_MOVED : PLUGIN_CLOSE_OPERATOR);
 	engine_grace(engine);
 	/* Now no worker has it; what fragments of its sessions left behind goes last. */
 	frag_flush(engine->frags, v, v->vni, &any);

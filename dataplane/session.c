@@ -285,9 +285,10 @@ bool session_age(struct worker *w, struct vport *v, uint32_t chunks)
 	return more;
 }
 
-void session_kill_all(struct vport *v)
+uint32_t session_kill_all(struct vport *v, enum plugin_close_reason reason)
 {
 	uint16_t control = v->engine->worker_count;
+	uint32_t killed = 0;
 
 	for (uint16_t i = 0; i <= control; i++) {
 		struct session_slab *slab = &v->slab[i];
@@ -296,11 +297,9 @@ void session_kill_all(struct vport *v)
 		session_slab_walk_begin(slab);
 		while ((chunk = session_slab_next(slab, chunk)) != NULL)
 			for (unsigned int n = 0; n < SLAB_CHUNK_SESSIONS; n++)
-				if (slab_chunk_open(chunk, n))
-					session_kill(&chunk->session[n], control,
-						vport_role(v) == ROLE_MOVED
-							? PLUGIN_CLOSE_MOVED
-							: PLUGIN_CLOSE_OPERATOR);
+				killed += slab_chunk_open(chunk, n) &&
+					  session_kill(&chunk->session[n], control, reason);
 		session_slab_walk_end(slab);
 	}
+	return killed;
 }

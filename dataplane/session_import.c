@@ -210,20 +210,9 @@ bool session_import_kill(struct vport *vport, struct session *s)
 
 uint32_t session_import_purge(struct vport *vport, bool moved)
 {
-	struct session *living[SLAB_CHUNK_SESSIONS];
-	struct session_walk walk;
-	uint32_t killed = 0;
-	bool end = false;
+	uint32_t killed =
+		session_kill_all(vport, moved ? PLUGIN_CLOSE_MOVED : PLUGIN_CLOSE_OPERATOR);
 
-	session_walk_begin(&walk, vport, 0);
-	while (!end) {
-		uint32_t count = session_walk_next(&walk, living, &end);
-
-		for (uint32_t i = 0; i < count; i++)
-			killed += session_kill(living[i], vport->engine->worker_count,
-				moved ? PLUGIN_CLOSE_MOVED : PLUGIN_CLOSE_OPERATOR);
-	}
-	session_walk_end(&walk);
 	engine_grace(vport->engine);
 	for (uint16_t i = 0; i <= vport->engine->worker_count; i++)
 		session_slab_reap_all(&vport->slab[i]);

@@ -31,7 +31,7 @@
 
 struct session_slab;
 
-#define SLAB_REAP_SESSIONS 256 /* given back at once, some ten microseconds of a worker */
+#define SLAB_REAP_SESSIONS 256 /* given back at once: about 30 us, out of the caches */
 
 struct slab_chunk {
 	_Atomic(struct slab_chunk *) next; /* in the slab; walkers follow it */

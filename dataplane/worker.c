@@ -326,7 +326,8 @@ static void worker_age(struct worker *w)
 		if (!v)
 			continue;
 		/* A million that ended at once goes by slices, at a quarter of the time. */
-		if (session_age(w, v, AGE_CHUNKS)) {
+		w->reaping = session_age(w, v, AGE_CHUNKS);
+		if (w->reaping) {
 			w->age_vport--;
 			w->next_age_ns = w->now_ns + REAP_PERIOD_NS;
 		}
@@ -385,7 +386,7 @@ uint32_t worker_round(struct worker *w)
 	uint32_t packets = 0;
 
 	w->now_ns = clock_now_ns(&w->engine->clock);
-	w->pending = false;
+	w->pending = w->reaping;
 	w->timeouts = atomic_load_explicit(&w->engine->timeouts, memory_order_acquire);
 	for (uint32_t i = 0; polls && i < polls->count; i++) {
 		packets += worker_poll_entry(w, &polls->entry[i]);

@@ -92,7 +92,7 @@ struct worker {
 	_Atomic(struct poll_set *) polls;
 	/* per round */
 	uint64_t now_ns;
-	bool pending; /* a hold has more to let go */
+	bool pending; /* there is more to do without a packet: of a hold, of ended sessions */
 	struct port_stats local_stats; /* frames between local vports */
 	const struct session_timeouts *timeouts;
 	struct vport_view view;
@@ -112,6 +112,7 @@ struct worker {
 	} peer_cache[PEER_CACHE];
 	struct outer_seen outer_last;
 	uint32_t age_vport; /* next vport to age */
+	bool reaping; /* it has ended sessions to give back */
 	uint64_t next_age_ns, next_tick_ns, next_relay_note_ns;
 	/* written here, read by show */
 	_Atomic uint64_t rounds, rounds_idle, sleeps, packets, busy_ns;
@@ -266,7 +267,7 @@ enum drop_reason session_open(struct vport *v, uint16_t slab, const struct sessi
  */
 bool session_kill(struct session *s, uint16_t slab, enum plugin_close_reason reason);
 /* All of a vport, by a control thread: what is being opened meanwhile stays. */
-void session_kill_all(struct vport *v);
+uint32_t session_kill_all(struct vport *v, enum plugin_close_reason reason);
 /* Where its remote was, it is no more: the next egress packet looks anew. Worker. */
 void session_location_lost(struct session *s, struct location *was);
 /* Age a slice of one vport's slab of this worker: up to `chunks` chunks, and give back a slice of
