@@ -86,6 +86,16 @@ bool fake_lab_phase(struct fake_lab *lab, uint32_t host, const char *id, enum mo
 	uint32_t timeout_ms);
 /* Until it is over; its last view. */
 void fake_lab_over(struct fake_lab *lab, uint32_t host, const char *id, struct mover_view *view);
+/* A move that is ready, to its end: rings down at `from`, up at `to`, committed at both. */
+void fake_lab_finish(
+	struct fake_lab *lab, uint32_t from, uint32_t to, const char *name, const char *id);
+/*
+ * The ferryd of `from` says that it has begun this move (16 bytes) to `to`, when it is asked; it
+ * does nothing for it. Until it is forgotten.
+ */
+struct move *fake_lab_announce(
+	struct fake_lab *lab, uint32_t from, uint32_t to, const uint8_t *move_id);
+void fake_lab_forget(struct fake_lab *lab, uint32_t from, struct move *announced);
 /* The whole of it: start, ready, rings down at `from`, up at `to`, committed. */
 void fake_lab_migrate(struct fake_lab *lab, uint32_t from, uint32_t to, const char *name);
 

@@ -39,32 +39,6 @@ static void forger_new(struct forger *f, const char *name, const char *certifica
 	assert_int_equal(channel_host_set_peers(f->host, &peer, 1), 0);
 }
 
-/* So that h0 says that it has started this one; NULL again: it is over. */
-static struct move *h0_starts(const struct forger *f)
-{
-	struct mover *mover = lab.host[0].mover;
-	struct move *move = move_new(mover, f->id);
-
-	assert_non_null(move);
-	move->source = true;
-	snprintf(move->peer, sizeof(move->peer), "h1");
-	pthread_mutex_lock(&mover->lock);
-	mover_enter(mover, move);
-	pthread_mutex_unlock(&mover->lock);
-	return move;
-}
-
-static void h0_ends(struct move *move)
-{
-	struct mover *mover = lab.host[0].mover;
-
-	pthread_mutex_lock(&mover->lock);
-	move->done = true;
-	mover->counts.running--;
-	mover->counts.aborted++;
-	pthread_mutex_unlock(&mover->lock);
-}
-
 static int forger_connect(struct forger *f)
 {
 	struct channel_dial dial = {.peer = "h1",
@@ -295,7 +269,6 @@ static void refused_whole(struct forger *f, size_t i)
 
 static void f07_a_peer_is_held_to_its_own_move_and_others_go_on(void **state)
 {
-	struct mover_view view;
 	char id[37];
 
 	(void)state;
@@ -307,17 +280,13 @@ static void f07_a_peer_is_held_to_its_own_move_and_others_go_on(void **state)
 
 		forger_new(&f, "h0", "h0");
 		f.id[0] = (uint8_t)i;
-		known = h0_starts(&f);
+		known = fake_lab_announce(&lab, 0, 1, f.id);
 		assert_int_equal(forger_connect(&f), 0);
 		refused_whole(&f, i);
 		forger_free(&f);
-		h0_ends(known);
+		fake_lab_forget(&lab, 0, known);
 	}
-	fake_lab_rings(&lab, 0, "v", false);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
-	fake_lab_rings(&lab, 1, "v", true);
-	fake_lab_over(&lab, 0, id, &view);
-	assert_int_equal(view.phase, MOVER_COMMITTED);
+	fake_lab_finish(&lab, 0, 1, "v", id);
 	v_is_whole_at(1);
 }
 
@@ -351,7 +320,6 @@ static void refused_as(uint8_t first, const char *why)
 static void f07_a_move_that_its_host_has_not_started_is_refused_first(void **state)
 {
 	struct move *known;
-	struct mover_view view;
 	struct forger f;
 	char id[37];
 
@@ -362,15 +330,11 @@ static void f07_a_move_that_its_host_has_not_started_is_refused_first(void **sta
 	/* One that is over counts no more: what was recorded then is of no use. */
 	forger_new(&f, "h0", "h0");
 	f.id[0] = 2;
-	known = h0_starts(&f);
-	h0_ends(known);
+	known = fake_lab_announce(&lab, 0, 1, f.id);
+	fake_lab_forget(&lab, 0, known);
 	refused_as(2, "h0 has not started this move");
 	forger_free(&f);
-	fake_lab_rings(&lab, 0, "v", false);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
-	fake_lab_rings(&lab, 1, "v", true);
-	fake_lab_over(&lab, 0, id, &view);
-	assert_int_equal(view.phase, MOVER_COMMITTED);
+	fake_lab_finish(&lab, 0, 1, "v", id);
 	v_is_whole_at(1);
 }
 
@@ -400,11 +364,7 @@ static void f07_a_vm_that_a_third_host_has_owned_since_does_not_come(void **stat
 	h9_says(1);
 	fake_lab_move(&lab, 0, 1, "v", id);
 	assert_true(fake_lab_phase(&lab, 0, id, MOVER_READY, 10000));
-	fake_lab_rings(&lab, 0, "v", false);
-	assert_true(fake_lab_phase(&lab, 0, id, MOVER_VERIFIED, 10000));
-	fake_lab_rings(&lab, 1, "v", true);
-	fake_lab_over(&lab, 0, id, &view);
-	assert_int_equal(view.phase, MOVER_COMMITTED);
+	fake_lab_finish(&lab, 0, 1, "v", id);
 	v_is_whole_at(1);
 }
 

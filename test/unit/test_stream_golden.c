@@ -21,7 +21,6 @@
 #include <rte_byteorder.h>
 
 #include "ctrl/channel/channel.h"
-#include "ctrl/migrate/mover_impl.h"
 #include "ctrl/migrate/stream.h"
 #include "dataplane/session_import.h"
 #include "dataplane/session_walk.h"
@@ -145,32 +144,12 @@ static struct frame heard(struct channel *channel, struct hearing *hearing, uint
 	return (struct frame){.payload = hearing->payload, .payload_bytes = hearing->len_bytes};
 }
 
-/* The ferryd of the other host says that the move is its own, when it is asked. */
-static void source_knows(const uint8_t *id)
+/* It is in the OFFER, behind its version. */
+static const uint8_t *stream_move_id(const uint8_t *bytes)
 {
-	struct mover *mover = lab.host[0].mover;
-	struct move *move = move_new(mover, id);
-
-	assert_non_null(move);
-	move->source = true;
-	snprintf(move->peer, sizeof(move->peer), "h1");
-	pthread_mutex_lock(&mover->lock);
-	mover_enter(mover, move);
-	pthread_mutex_unlock(&mover->lock);
+	return bytes + FRAME_HEADER_BYTES + 1;
 }
 
-static void source_is_done(void)
-{
-	struct mover *mover = lab.host[0].mover;
-
-	pthread_mutex_lock(&mover->lock);
-	for (struct move *move = mover->moves; move; move = move->next)
-		move->done = true;
-	mover->counts.running = 0;
-	pthread_mutex_unlock(&mover->lock);
-}
-
-/* The id of the move is in the OFFER, behind its version. */
 static struct channel *stream_dial(struct channel_host *host, const uint8_t *bytes)
 {
 	struct channel_dial dial = {.peer = "h1",
@@ -180,8 +159,7 @@ static struct channel *stream_dial(struct channel_host *host, const uint8_t *byt
 	struct channel_error error;
 	struct channel *channel;
 
-	memcpy(dial.move_id, bytes + FRAME_HEADER_BYTES + 1, sizeof(dial.move_id));
-	source_knows(dial.move_id);
+	memcpy(dial.move_id, stream_move_id(bytes), sizeof(dial.move_id));
 	if (channel_connect(host, &dial, &channel, &error) != 0)
 		fail_msg("%s", error.text);
 	return channel;
@@ -194,6 +172,7 @@ static void the_stream_of_version_1_is_taken_as_it_was_sent(void **state)
 	size_t len = file_read(golden_path("stream-v1"), bytes, sizeof(bytes));
 	size_t text_len = file_read(golden_path("stream-v1.txt"), expected, sizeof(expected));
 	struct channel_host *host = host_of_source(&loopback);
+	struct move *announced = fake_lab_announce(&lab, 0, 1, stream_move_id(bytes));
 	struct channel *channel = stream_dial(host, bytes);
 	struct stream_verified verified;
 	struct hearing hearing;
@@ -225,7 +204,7 @@ static void the_stream_of_version_1_is_taken_as_it_was_sent(void **state)
 	assert_int_equal(fake_lab_role(&lab, 1, "v"), ROLE_OWNER);
 	channel_close(channel);
 	channel_host_free(host);
-	source_is_done();
+	fake_lab_forget(&lab, 0, announced);
 }
 
 /* ---- written once ---- */
