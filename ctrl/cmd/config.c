@@ -2,7 +2,6 @@
 /*
  * The noun in this file: show what is in force, check a file, reload.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +11,6 @@
 #include "ctrl/cmd/reload.h"
 
 #define SHOW_SLICE_BYTES 65536
-
-const char *daemon_fault_joint(const char *fault)
-{
-	return isdigit((unsigned char)fault[0]) ? ":" : ": ";
-}
 
 /* A config in force of megabytes, line by line as the client takes it. */
 struct showing {

@@ -6,6 +6,7 @@
 #ifndef CTRL_CMD_DAEMON_H
 #define CTRL_CMD_DAEMON_H
 
+#include <ctype.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,7 +36,10 @@ struct daemon {
 };
 
 /* Between a file's name and what setup says of its config, which may begin with line and column. */
-const char *daemon_fault_joint(const char *fault);
+static inline const char *daemon_fault_joint(const char *fault)
+{
+	return isdigit((unsigned char)fault[0]) ? ":" : ": ";
+}
 
 /* A config as text, with one vport more (`add`, its YAML in one line) or less (`del`, its name). To
  * be freed; NULL: no memory. ctrl/cmd/edit.c; any thread */
