@@ -110,6 +110,7 @@ struct engine {
 	bool pickup, rst_unknown, check_outer_sum;
 	enum engine_policy_change policy_change;
 	_Atomic(struct vport *) vport[VPORT_MAX]; /* by id */
+	struct vport *leaving; /* out of its slot, its sessions still lead to it; under the mutex */
 	/* admission */
 	struct location_table *locations;
 	struct frag_store *frags;

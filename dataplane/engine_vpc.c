@@ -152,13 +152,19 @@ static struct vpc_set *vpc_set_with(const struct vpc_set *old, uint32_t vni, str
 	return set;
 }
 
+/* Every vport that a worker may still have: those in slots, then the one that leaves. */
+static struct vport *vport_at(const struct engine *engine, unsigned int i)
+{
+	return i < VPORT_MAX ? atomic_load(&engine->vport[i]) : engine->leaving;
+}
+
 static void vpc_publish(
 	struct engine *engine, struct vpc_set *set, struct vpc *vpc, struct vpc *old)
 {
 	struct vpc_set *old_set = atomic_exchange(&engine->vpcs, set);
 
-	for (unsigned int i = 0; old && vpc && i < VPORT_MAX; i++) {
-		struct vport *v = atomic_load(&engine->vport[i]);
+	for (unsigned int i = 0; old && vpc && i <= VPORT_MAX; i++) {
+		struct vport *v = vport_at(engine, i);
 
 		if (v && v->vpc == old)
 			atomic_store_explicit(&v->vpc, vpc, memory_order_release);
@@ -202,8 +208,8 @@ int engine_vpc_del(struct engine *engine, uint32_t vni)
 
 	pthread_mutex_lock(&engine->mutex);
 	vpc = engine_vpc_find(engine, vni);
-	for (unsigned int i = 0; vpc && i < VPORT_MAX; i++) {
-		struct vport *v = atomic_load(&engine->vport[i]);
+	for (unsigned int i = 0; vpc && i <= VPORT_MAX; i++) {
+		const struct vport *v = vport_at(engine, i);
 
 		if (v && v->vpc == vpc) {
 			rc = -EBUSY;

@@ -339,6 +339,7 @@ static void vport_leave(struct engine *engine, struct vport *v)
 	pthread_mutex_lock(&engine->mutex);
 	engine_identities_del(engine, v);
 	atomic_store_explicit(&engine->vport[v->id], NULL, memory_order_release);
+	engine->leaving = v;
 	engine_poll_sets(engine);
 	pthread_mutex_unlock(&engine->mutex);
 	engine_grace(engine);
@@ -361,6 +362,9 @@ static void vport_end(struct engine *engine, struct vport *v)
 	/* Now no worker has it; what fragments of its sessions left behind goes last. */
 	frag_flush(engine->frags, v, v->vni, &any);
 	engine_grace(engine);
+	pthread_mutex_lock(&engine->mutex);
+	engine->leaving = NULL;
+	pthread_mutex_unlock(&engine->mutex);
 	plugin_host_vport_del(engine, v);
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "dataplane/engine_state.h"
 #include "dataplane/vport.h"
 #include "test/fake/fake_eal.h"
 #include "test/fake/fake_host.h"
@@ -239,6 +240,41 @@ static void one_without_hooks_hinders_nobody(void **state)
 	assert_string_equal(says(w, "second"), "1 admitted, 0 abandoned, 1 closed");
 }
 
+static struct world *changing; /* a plugin's hook has no other way to it */
+
+static void network_changes(
+	void *instance, const struct plugin_session *session, enum plugin_close_reason reason)
+{
+	struct world *w = changing;
+
+	(void)instance, (void)session, (void)reason;
+	fake_host_vpc(&w->s, VNI);
+	assert_ptr_equal(atomic_load(&w->v->vpc), engine_vpc_find(w->s.engine, VNI));
+	changing = NULL;
+}
+
+/* Its sessions lead workers to it until the last of them has ended. */
+static void a_vport_that_goes_hears_of_its_network_to_its_end(void **state)
+{
+	const struct plugin_descriptor *own;
+	struct plugin_descriptor listens;
+	struct engine_plugin *plugin;
+	struct world *w = *state;
+
+	assert_int_equal(load(w, ODD("odd_second")), 0);
+	net(w);
+	assert_int_equal(send_from(w, 1, "10.0.0.9"), 1);
+	plugin = &w->s.engine->plugin[0];
+	own = plugin->descriptor;
+	listens = *own;
+	listens.closed = network_changes;
+	plugin->descriptor = &listens;
+	changing = w;
+	assert_int_equal(engine_vport_del(w->s.engine, w->v), 0);
+	plugin->descriptor = own;
+	assert_null(changing);
+}
+
 static void a_section_of_a_version_it_does_not_read_is_refused(void **state)
 {
 	const struct plugin_section section = {.version = 9};
@@ -264,6 +300,7 @@ int main(void)
 		T(nonsense_is_a_named_drop_and_no_more),
 		T(who_allowed_a_session_hears_of_its_end_or_that_it_never_was),
 		T(one_without_hooks_hinders_nobody),
+		T(a_vport_that_goes_hears_of_its_network_to_its_end),
 		T(a_section_of_a_version_it_does_not_read_is_refused),
 	};
 
